@@ -1,0 +1,67 @@
+//! `shardex files`.
+
+use anyhow::Context;
+use clap::Args;
+use shardex_catalog::FileState;
+use shardex_shard_router::QueryOptions;
+
+use super::reading;
+use crate::args::{Asked, Format};
+use crate::exit::ExitCode;
+use crate::output::{self, Rows};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  shardex files --state quarantined --archive ./archive
+  shardex files --state not_dicom --format csv -a ./archive
+  shardex files --state indexed --format paths0 -a ./archive | xargs -0 ls -l")]
+pub(crate) struct Files {
+    #[command(flatten)]
+    pub(crate) asked: Asked,
+    /// Only files of this state: indexed, warning, not_dicom, skipped, non_patient, offline,
+    /// quarantined or deleted. May be repeated.
+    #[arg(long, value_name = "STATE")]
+    pub(crate) state: Vec<String>,
+    /// Only files of this source.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source: Option<String>,
+    /// How the list is written.
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: Format,
+    /// As --format json.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+pub(crate) fn run(files: &Files) -> anyhow::Result<ExitCode> {
+    let router = reading::ask(&files.asked)?;
+    let mut conditions = Vec::new();
+    if !files.state.is_empty() {
+        let known = |state: &String| {
+            let names: Vec<_> = FileState::ALL.iter().map(|state| state.as_str()).collect();
+            let parsed = state.parse::<FileState>();
+            parsed.with_context(|| format!("`{state}` is no state; there are {}", names.join(", ")))
+        };
+        let states: Vec<_> = files.state.iter().map(known).collect::<anyhow::Result<_>>()?;
+        let list: Vec<_> = states.iter().map(|state| reading::quoted(state.as_str())).collect();
+        conditions.push(format!("state IN ({})", list.join(", ")));
+    }
+    if let Some(source) = &files.source {
+        conditions.push(format!("source = {}", reading::quoted(source)));
+    }
+    let condition =
+        if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+    let statement = format!("SELECT * FROM files{condition}");
+    let format = if files.json { Format::Json } else { files.format };
+    let options = QueryOptions {
+        cancel: shardex_daemon::stop_on_signals()?,
+        rows_max: Some(u64::MAX >> 2),
+        ..Default::default()
+    };
+    let rows = Rows::new(output::answer(), format);
+    let (_, count) = reading::query(&*router, &statement, &options, rows)?;
+    if format == Format::Table {
+        output::say(&format!("{count} file{}", if count == 1 { "" } else { "s" }));
+    }
+    Ok(ExitCode::Done)
+}

@@ -1,0 +1,10 @@
+//! The command line of shardex: arguments, composition of the roles, output.
+
+mod args;
+mod commands;
+mod exit;
+mod ledger_files;
+mod output;
+
+pub use commands::{run, run_with};
+pub use exit::ExitCode;

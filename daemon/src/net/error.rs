@@ -1,0 +1,81 @@
+//! Why a server does not listen, or a client does not connect.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// A set-up that cannot work. For the one who started the process.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file of the set-up cannot be read.
+    #[error("`{path}`: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file of tokens holds something else.
+    #[error("`{path}`, line {line}: {detail}")]
+    Token {
+        /// The file.
+        path: PathBuf,
+        /// Where, from 1.
+        line: usize,
+        /// What is wrong.
+        detail: &'static str,
+    },
+    /// Anybody on the network could read the archive.
+    #[error(
+        "`{listen}` is open to the network, and nothing says who may call: give --token-file FILE, or --tls-cert, \
+         --tls-key and --tls-client-ca; or listen on 127.0.0.1"
+    )]
+    Open {
+        /// The address.
+        listen: SocketAddr,
+    },
+    /// The address is none, or none of this machine.
+    #[error("cannot listen on `{listen}`: {source}")]
+    Listen {
+        /// As it was given.
+        listen: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Certificates or keys do not work.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(String),
+    /// Not an address of a server.
+    #[error("`{url}` is no address of a server: {detail}")]
+    Url {
+        /// As it was given.
+        url: String,
+        /// What is wrong.
+        detail: &'static str,
+    },
+    /// The server does not answer.
+    #[error("`{url}` cannot be reached: {detail}")]
+    Unreachable {
+        /// The server.
+        url: String,
+        /// Why.
+        detail: String,
+    },
+    /// Serving failed.
+    #[error("the server failed: {0}")]
+    Serve(String),
+}
+
+/// A transport error with its causes: tonic's own text says only `transport error`.
+pub(super) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text.strip_prefix("transport error: ").map(str::to_owned).unwrap_or(text)
+}

@@ -1,0 +1,23 @@
+//! How every role of shardex listens and connects: in this one place it is decided who may call,
+//! what is encrypted, what is bounded and how a server ends.
+//!
+//! Nothing here knows what is served.
+
+mod admit;
+mod channel;
+mod error;
+mod incoming;
+mod principal;
+mod server;
+mod settings;
+mod signals;
+mod subject;
+mod token;
+
+pub use channel::{ChannelSettings, Credentials, Peer, check_protocol, connect};
+pub use error::Error;
+pub use principal::Principal;
+pub use server::{Ending, Server};
+pub use settings::{ServerSettings, TlsFiles};
+pub use signals::stop_signals;
+pub use token::Tokens;

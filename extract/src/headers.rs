@@ -1,0 +1,275 @@
+//! Values of a level, and headers that are made once for a run of equal files.
+//!
+//! Slices of a series differ in a few elements only. So a level is first told by its raw bytes: if
+//! they are those of one of the last files, its header is there already, decoded and hashed.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use shardex_catalog::{
+    ATTRIBUTES, Attribute, AttributeId, ColumnType, Domain, Header, Level, Source, Value, Values, Warnings,
+    attributes_of_level,
+};
+
+use crate::charset::{Charset, DefaultCharset};
+use crate::normalise::{self, Normal};
+use crate::radiopharmaceutical;
+use crate::raw::{RawValue, RawValues};
+use crate::wanted::{ItemsNumber, Slot, wanted};
+
+/// Headers that are remembered of each level.
+const REMEMBERED: usize = 4;
+
+const HEADER_LEVELS: [Level; 3] = [Level::Study, Level::Series, Level::Stack];
+
+/// What decoding needs besides the raw values.
+pub(crate) struct Decoding<'a> {
+    pub(crate) raw: &'a RawValues,
+    pub(crate) default_charset: Option<&'a DefaultCharset>,
+    /// SOPClassUID, which says what a dose counts.
+    pub(crate) sop_class_uid: &'a str,
+}
+
+struct Remembered {
+    key: Vec<u8>,
+    parent: Option<Arc<Header>>,
+    header: Arc<Header>,
+    warnings: Warnings,
+}
+
+/// Headers of the last files, newest last.
+pub(crate) struct Memo {
+    levels: [Vec<Remembered>; 3],
+    /// Level of each slot, as bits.
+    level_bits: Vec<u8>,
+    /// Attributes of a file's own row.
+    file_attributes: Vec<AttributeId>,
+}
+
+impl Memo {
+    pub(crate) fn new() -> Self {
+        let mut level_bits = vec![0; wanted().slots];
+        for (attribute, slots) in ATTRIBUTES.iter().zip(&wanted().of_attribute) {
+            for slot in slots {
+                level_bits[usize::from(slot.0)] |= level_bit(attribute.level);
+            }
+        }
+        // What the derived attributes of a series rest on.
+        for slot in [wanted().ge_creator, wanted().ge_tracer] {
+            level_bits[usize::from(slot.0)] |= level_bit(Level::Series);
+        }
+        let is_own = |id: &AttributeId| ATTRIBUTES[id.index()].keyword != "SOPInstanceUID";
+        let file_attributes = attributes_of_level(Level::File).filter(is_own).collect();
+        Self { levels: Default::default(), level_bits, file_attributes }
+    }
+
+    /// The stack header of a file, with those above it.
+    pub(crate) fn headers(
+        &mut self,
+        decoding: &Decoding<'_>,
+        domain: &Domain,
+        warnings: &mut Warnings,
+    ) -> Arc<Header> {
+        let mut parent: Option<Arc<Header>> = None;
+        for (at, level) in HEADER_LEVELS.into_iter().enumerate() {
+            let is_same = |known: &&Remembered| {
+                same(known.parent.as_ref(), parent.as_ref())
+                    && known.header.domain() == domain
+                    && is_key(&known.key, decoding, level, &self.level_bits)
+            };
+            if let Some(known) = self.levels[at].iter().rfind(is_same) {
+                merge(warnings, known.warnings);
+                parent = Some(Arc::clone(&known.header));
+                continue;
+            }
+            let mut key = Vec::new();
+            key_parts(decoding, level, &self.level_bits, &mut |part| {
+                key.extend_from_slice(part);
+                true
+            });
+            let mut own = Warnings::default();
+            let values = level_values(decoding, level, &mut own);
+            let header = match &parent {
+                None => Header::study(domain.clone(), values),
+                Some(parent) => Header::below(parent, values),
+            };
+            merge(warnings, own);
+            if self.levels[at].len() == REMEMBERED {
+                self.levels[at].remove(0);
+            }
+            let header_again = Arc::clone(&header);
+            self.levels[at].push(Remembered { key, parent: parent.take(), header, warnings: own });
+            parent = Some(header_again);
+        }
+        parent.expect("three levels were made")
+    }
+
+    /// Values of a file's own row.
+    pub(crate) fn file_values(&self, decoding: &Decoding<'_>, warnings: &mut Warnings) -> Values {
+        collect(decoding, self.file_attributes.iter().copied(), warnings)
+    }
+}
+
+fn level_bit(level: Level) -> u8 {
+    1 << level as u8
+}
+
+fn same(one: Option<&Arc<Header>>, other: Option<&Arc<Header>>) -> bool {
+    match (one, other) {
+        (None, None) => true,
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        _ => false,
+    }
+}
+
+fn merge(warnings: &mut Warnings, more: Warnings) {
+    more.iter().for_each(|class| warnings.insert(class));
+}
+
+/// Whether a key is that of the values of a level.
+fn is_key(key: &[u8], decoding: &Decoding<'_>, level: Level, level_bits: &[u8]) -> bool {
+    let mut rest = key;
+    let is_begun = key_parts(decoding, level, level_bits, &mut |part| match rest.strip_prefix(part) {
+        Some(behind) => {
+            rest = behind;
+            true
+        }
+        None => false,
+    });
+    is_begun && rest.is_empty()
+}
+
+/// Gives everything that the values of a level follow from to `take`, part by part, until it
+/// returns false. No two different lists of values give the same bytes in all.
+fn key_parts(
+    decoding: &Decoding<'_>,
+    level: Level,
+    level_bits: &[u8],
+    take: &mut impl FnMut(&[u8]) -> bool,
+) -> bool {
+    let raw = decoding.raw;
+    if !sized(raw.charset(0), take) {
+        return false;
+    }
+    let bit = level_bit(level);
+    for slot in raw.filled() {
+        if level_bits[usize::from(slot.0)] & bit == 0 {
+            continue;
+        }
+        let Some(value) = raw.get(*slot) else { continue };
+        if !(take(&slot.0.to_le_bytes()) && value_parts(raw, value, take)) {
+            return false;
+        }
+    }
+    if level == Level::Stack || raw.items.is_empty() {
+        return true;
+    }
+    let are_items = raw.items.iter().all(|item| {
+        let ([a, b, c, d], [low, high]) = (item.item.to_le_bytes(), item.field.to_le_bytes());
+        take(&[item.items.0, a, b, c, d, low, high]) && value_parts(raw, item.value, take)
+    });
+    are_items && sized(decoding.sop_class_uid.as_bytes(), take)
+}
+
+fn value_parts(raw: &RawValues, value: RawValue, take: &mut impl FnMut(&[u8]) -> bool) -> bool {
+    take(&[value.vr as u8, u8::from(value.is_big_endian), value.charset])
+        && (value.charset == 0 || sized(raw.charset(value.charset), take))
+        && sized(raw.bytes(value), take)
+}
+
+fn sized(bytes: &[u8], take: &mut impl FnMut(&[u8]) -> bool) -> bool {
+    take(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes()) && take(bytes)
+}
+
+fn level_values(decoding: &Decoding<'_>, level: Level, warnings: &mut Warnings) -> Values {
+    let values = collect(decoding, attributes_of_level(level), warnings);
+    let mut more = Vec::new();
+    for (number, id) in (0_u8..).zip(&wanted().items) {
+        if ATTRIBUTES[id.index()].level == level {
+            more.extend(items_values(decoding, ItemsNumber(number), warnings));
+        }
+    }
+    if more.is_empty() {
+        return values;
+    }
+    let odd = values.odd().to_vec();
+    Values::new(values.entries().iter().cloned().chain(more).collect(), odd)
+}
+
+fn items_values(
+    decoding: &Decoding<'_>,
+    number: ItemsNumber,
+    warnings: &mut Warnings,
+) -> Vec<(AttributeId, Value)> {
+    let raw = decoding.raw;
+    let of_sequence = raw.items.iter().filter(|item| item.items == number);
+    let texts: Vec<_> = of_sequence
+        .map(|item| (item.item, item.field, text(decoding, item.value, warnings).into_owned()))
+        .collect();
+    let items = radiopharmaceutical::items(number, texts.into_iter());
+    let mut slot_text = |slot: Slot| raw.get(slot).map(|value| text(decoding, value, warnings));
+    let ge = slot_text(wanted().ge_creator).zip(slot_text(wanted().ge_tracer));
+    let ge = ge.as_ref().map(|(creator, tracer)| (&**creator, &**tracer));
+    radiopharmaceutical::values(number, &items, ge, decoding.sop_class_uid)
+}
+
+fn collect(
+    decoding: &Decoding<'_>,
+    ids: impl Iterator<Item = AttributeId>,
+    warnings: &mut Warnings,
+) -> Values {
+    let (mut entries, mut odd) = (Vec::new(), Vec::new());
+    for id in ids {
+        let attribute = &ATTRIBUTES[id.index()];
+        match attribute_value(decoding, attribute, id, warnings) {
+            Normal::Null => {}
+            Normal::Value(value) => entries.push((id, value)),
+            Normal::Odd(raw) => odd.push((id, raw.into())),
+        }
+    }
+    Values::new(entries, odd)
+}
+
+/// The first of an attribute's paths that has a value.
+fn attribute_value(
+    decoding: &Decoding<'_>,
+    attribute: &Attribute,
+    id: AttributeId,
+    warnings: &mut Warnings,
+) -> Normal {
+    if !matches!(attribute.source, Source::Paths(_)) {
+        return Normal::Null;
+    }
+    for slot in &wanted().of_attribute[id.index()] {
+        let Some(value) = decoding.raw.get(*slot) else { continue };
+        if attribute.column == ColumnType::Integer
+            && let Some(number) = normalise::whole_number(value, decoding.raw.bytes(value))
+        {
+            return Normal::Value(Value::Integer(number));
+        }
+        let text = text(decoding, value, warnings);
+        let normal = normalise::value(attribute, &text, warnings);
+        if normal != Normal::Null {
+            return normal;
+        }
+    }
+    Normal::Null
+}
+
+/// The text of a raw value.
+pub(crate) fn text<'r>(decoding: &Decoding<'r>, value: RawValue, warnings: &mut Warnings) -> Cow<'r, str> {
+    let raw = decoding.raw;
+    let bytes = raw.bytes(value);
+    if bytes.is_ascii() && !bytes.contains(&0x1B) {
+        return normalise::ascii_text(value, bytes);
+    }
+    let declared = raw.charset(value.charset);
+    let (mut charset, is_known) = Charset::of(declared);
+    if !is_known {
+        warnings.insert(shardex_catalog::WarningClass::Charset);
+    }
+    if let (Charset::Default, Some(default)) = (&charset, decoding.default_charset) {
+        charset = default.0.clone();
+    }
+    normalise::text(value, bytes, &charset, warnings)
+}

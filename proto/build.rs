@@ -1,0 +1,11 @@
+//! Makes Rust of the `.proto` files; needs `protoc` (Debian: protobuf-compiler).
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = std::env::var("OUT_DIR")?;
+    let files = ["shardex/v1/common.proto", "shardex/v1/query.proto"];
+    tonic_prost_build::configure()
+        .bytes(".")
+        .file_descriptor_set_path(std::path::Path::new(&folder).join("shardex.bin"))
+        .compile_protos(&files, &["."])?;
+    Ok(())
+}

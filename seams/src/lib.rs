@@ -1,0 +1,21 @@
+//! The traits between the roles and the stores: where a role ends and what it talks to begins.
+//!
+//! A role (coordinator, worker, router) knows these traits over catalog types and nothing of what
+//! stands behind: SQLite files of this process in embedded mode, other processes over gRPC in a
+//! cluster. Nothing else belongs here.
+
+mod clock;
+mod error;
+mod leaf;
+mod ledger;
+mod registry;
+mod shard;
+mod state;
+
+pub use clock::Clock;
+pub use error::{Retry, StoreError};
+pub use leaf::Leaf;
+pub use ledger::Ledger;
+pub use registry::{Registry, SiteClaim, StudyClaim};
+pub use shard::{History, ShardWriter, StoredName};
+pub use state::{Expect, StateStore, Swap, Versioned};

@@ -1,0 +1,31 @@
+//! Queries over all shards of an archive: plan, fan out, merge.
+//!
+//! A statement is analysed against the views, what of its WHERE clauses can be is pushed to the
+//! shards, shards that cannot answer are left out, the others' rows are pulled into a merge
+//! database, and the user's own text runs there unchanged. So every statement that SQLite accepts
+//! is answered exactly, within limits; pushing and pruning only decide how many rows travel.
+//!
+//! Nothing here knows SQLite's files, or where a shard is: shards are behind
+//! [`shardex_seams::Leaf`], files that are not indexed behind [`LedgerFiles`], and running SQL
+//! behind [`shardex_shard_store::merge`].
+
+mod batch;
+mod completeness;
+mod error;
+mod fanout;
+mod grpc;
+mod ledger_files;
+mod options;
+mod patients;
+mod plan;
+mod pull;
+mod router;
+mod stop;
+
+pub use completeness::{Completeness, FailedShard};
+pub use error::Error;
+pub use grpc::{QueryService, Remote, ServiceSettings};
+pub use ledger_files::{LEDGER_FILES_COLUMNS, LedgerFiles, NoLedgerFiles, ledger_files_row};
+pub use options::{Answers, QueryOptions, RowSink, Settings};
+pub use router::Router;
+pub use shardex_shard_store::merge::{Columns, Limits, ResultColumn};

@@ -1,0 +1,92 @@
+//! One query from its text to its answer.
+
+use std::fmt;
+use std::sync::Arc;
+
+use shardex_seams::Leaf;
+use shardex_shard_store::merge::{Analyser, MergeDatabase, StopCheck};
+
+use crate::completeness::{Completeness, Tally};
+use crate::plan::plan;
+use crate::pull::Pull;
+use crate::stop::Stop;
+use crate::{Answers, Error, LedgerFiles, QueryOptions, RowSink, Settings};
+
+/// Answers SQL over all shards. One serves many threads.
+pub struct Router {
+    pub(crate) leaf: Arc<dyn Leaf>,
+    pub(crate) ledger: Arc<dyn LedgerFiles>,
+    pub(crate) settings: Settings,
+    analyser: Analyser,
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Router {
+    /// A router over the shards behind `leaf`, and the files that are not indexed behind `ledger`.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if the views' columns make no tables.
+    pub fn new(leaf: Arc<dyn Leaf>, ledger: Arc<dyn LedgerFiles>, settings: Settings) -> Result<Self, Error> {
+        let analyser = Analyser::new(settings.columns, settings.limits.clone())?;
+        Ok(Self { leaf, ledger, settings, analyser })
+    }
+
+    /// Runs one SELECT (or WITH … SELECT, or VALUES) and gives its answer to `sink`.
+    ///
+    /// Blocks the calling thread; at most [`Settings::leaf_threads`] further ones read shards.
+    ///
+    /// # Errors
+    /// [`Error`]; rows may have come before it. A failing shard fails the query unless
+    /// [`QueryOptions::allow_partial`] is set, and then only if every shard asked failed.
+    pub fn sql(
+        &self,
+        text: &str,
+        options: &QueryOptions,
+        sink: &mut dyn RowSink,
+    ) -> Result<Completeness, Error> {
+        let stop = Stop::new(&self.settings.clock, options);
+        let analysis = self.analyser.analyse(text)?;
+        let plans = plan(text, &analysis, self.settings.columns);
+        let shards = if plans.is_empty() { Vec::new() } else { self.leaf.shards()? };
+        let merge = MergeDatabase::create(self.settings.limits.clone())?;
+        let pull = Pull {
+            router: self,
+            shards: &shards,
+            stop: &stop,
+            rows_max: options.rows_max.unwrap_or(self.settings.rows_max),
+            allow_partial: options.allow_partial,
+        };
+        let mut tally = Tally::default();
+        for plan in &plans {
+            pull.view(plan, &merge, &mut tally)?;
+        }
+        let completeness = tally.finish(shards.len());
+        if let ([first, ..], 0) = (&*completeness.failed, completeness.answered) {
+            return Err(Error::AllShards {
+                failed: completeness.failed.len(),
+                first: Box::new(first.clone()),
+            });
+        }
+        for plan in &plans {
+            plan.indexes.iter().try_for_each(|column| merge.index(plan.view, column))?;
+        }
+        stop.reason().map_or(Ok(()), Err)?;
+        sink.columns(&analysis.columns);
+        let check = stop.clone();
+        let check: StopCheck = Arc::new(move || check.is_due());
+        let result = merge.run(text, check, &mut |row| sink.row(row));
+        result.map_err(|error| stop.reason().unwrap_or_else(|| error.into()))?;
+        Ok(completeness)
+    }
+}
+
+impl Answers for Router {
+    fn sql(&self, text: &str, options: &QueryOptions, sink: &mut dyn RowSink) -> Result<Completeness, Error> {
+        Self::sql(self, text, options, sink)
+    }
+}

@@ -1,0 +1,217 @@
+//! Leaf queries on the shards of an archive.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hashbrown::HashMap;
+use rusqlite::config::DbConfig;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::limits::Limit;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, params_from_iter};
+use shardex_catalog::{Cell, LeafQuery, PackedUid, Predicate, ShardId};
+use shardex_seams::{Leaf, StoreError};
+
+use crate::error::{io_error, store_error};
+use crate::layout::Layout;
+use crate::merge::is_allowed_function;
+use crate::schema::{SHARD, has_files, leaf_select};
+use crate::sqlite;
+
+const CACHE_BYTES: u64 = 2 << 20;
+/// Longest text or blob that a filter may build.
+const VALUE_BYTES_MAX: i32 = 32 << 20;
+const INSTRUCTIONS_BETWEEN_CHECKS: i32 = 10_000;
+
+/// Read-only connections to shards, kept for the next query.
+pub struct LeafPool {
+    layout: Layout,
+    idle_max: usize,
+    idle: Mutex<HashMap<ShardId, Vec<Connection>>>,
+}
+
+impl LeafPool {
+    pub(crate) fn new(layout: Layout, idle_max: usize) -> Self {
+        Self { layout, idle_max, idle: Mutex::default() }
+    }
+
+    fn take(&self, shard: &ShardId) -> Result<Option<Connection>, StoreError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).get_mut(shard).and_then(Vec::pop);
+        match idle {
+            Some(connection) => Ok(Some(connection)),
+            None => {
+                let path = self.layout.shard(shard);
+                let Some(mut connection) = sqlite::open_reader(&path, &SHARD, CACHE_BYTES)? else {
+                    return Ok(None);
+                };
+                confine(&mut connection).map_err(|error| store_error(&path, error))?;
+                Ok(Some(connection))
+            }
+        }
+    }
+
+    fn give_back(&self, shard: &ShardId, connection: Connection) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.values().map(Vec::len).sum::<usize>() < self.idle_max {
+            idle.entry(shard.clone()).or_default().push(connection);
+        }
+    }
+
+    /// Acts on a connection; a shard without content yet gives `empty`.
+    fn with<T>(
+        &self,
+        shard: &ShardId,
+        empty: T,
+        act: impl FnOnce(&mut Connection, &Path) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let Some(mut connection) = self.take(shard)? else { return Ok(empty) };
+        let result = act(&mut connection, &self.layout.shard(shard));
+        if result.is_ok() {
+            self.give_back(shard, connection);
+        }
+        result
+    }
+}
+
+impl Leaf for LeafPool {
+    fn rows(
+        &self,
+        shard: &ShardId,
+        query: &LeafQuery,
+        cancel: &Arc<AtomicBool>,
+        row: &mut dyn FnMut(Vec<Cell>) -> bool,
+    ) -> Result<(), StoreError> {
+        let sql = leaf_select(query)
+            .map_err(|column| StoreError::Query(format!("view `{}` has no column `{column}`", query.view)))?;
+        self.with(shard, (), |connection, path| {
+            let stop = Arc::clone(cancel);
+            let check = move || stop.load(Ordering::Relaxed);
+            connection
+                .progress_handler(INSTRUCTIONS_BETWEEN_CHECKS, Some(check))
+                .map_err(|error| store_error(path, error))?;
+            let result = run(connection, &sql, query, row).map_err(|error| query_error(path, error));
+            connection.progress_handler(0, None::<fn() -> bool>).map_err(|error| store_error(path, error))?;
+            result
+        })
+    }
+
+    fn shards(&self) -> Result<Vec<ShardId>, StoreError> {
+        self.layout.list_shards().map_err(|error| io_error(&self.layout.shards(), &error))
+    }
+
+    fn excludes(&self, shard: &ShardId, predicate: &Predicate) -> Result<bool, StoreError> {
+        let Some((sql, values)) = exclusion(predicate) else { return Ok(false) };
+        self.with(shard, true, |connection, path| {
+            connection
+                .prepare_cached(&sql)
+                .and_then(|mut statement| statement.exists(params_from_iter(values)))
+                .map(|found| !found)
+                .map_err(|error| store_error(path, error))
+        })
+    }
+}
+
+/// Filters are a user's own text: they may read this shard and compute, nothing else.
+fn confine(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    connection.authorizer(Some(|context: AuthContext<'_>| match context.action {
+        AuthAction::Select | AuthAction::Recursive | AuthAction::Read { .. } => Authorization::Allow,
+        AuthAction::Function { function_name } if is_allowed_function(function_name) => Authorization::Allow,
+        _ => Authorization::Deny,
+    }))
+}
+
+fn run(
+    connection: &Connection,
+    sql: &str,
+    query: &LeafQuery,
+    row: &mut dyn FnMut(Vec<Cell>) -> bool,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let uids = query.sop_instance_uids.as_ref().filter(|_| has_files(query.view));
+    if let Some(uids) = uids {
+        for (n, uid) in uids.iter().enumerate() {
+            match PackedUid::pack(uid) {
+                Some(packed) => statement.raw_bind_parameter(n + 1, packed.as_bytes())?,
+                None => statement.raw_bind_parameter(n + 1, uid)?,
+            }
+        }
+    }
+    let width = query.columns.len();
+    let mut rows = statement.raw_query();
+    while let Some(found) = rows.next()? {
+        let cells = (0..width).map(|n| found.get_ref(n).map(cell)).collect::<rusqlite::Result<Vec<_>>>()?;
+        if !row(cells) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn cell(value: ValueRef<'_>) -> Cell {
+    match value {
+        ValueRef::Null => Cell::Null,
+        ValueRef::Integer(number) => Cell::Integer(number),
+        ValueRef::Real(number) => Cell::Real(number),
+        ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => Cell::Text(text.to_owned()),
+            Err(_) => Cell::Blob(bytes.to_vec()),
+        },
+        ValueRef::Blob(bytes) => Cell::Blob(bytes.to_vec()),
+    }
+}
+
+/// Mistakes in a filter are the asker's, damage is the file's.
+fn query_error(path: &Path, error: rusqlite::Error) -> StoreError {
+    use rusqlite::ErrorCode::{
+        ApiMisuse, AuthorizationForStatementDenied, OperationInterrupted, TooBig, Unknown,
+    };
+    match error.sqlite_error_code() {
+        Some(OperationInterrupted) => StoreError::Query("the query was cancelled or ran out of time".into()),
+        Some(AuthorizationForStatementDenied | Unknown | TooBig | ApiMisuse) | None => {
+            StoreError::Query(error.to_string())
+        }
+        Some(_) => store_error(path, error),
+    }
+}
+
+/// A search for any live header that satisfies the predicate; `None` for a column without an index,
+/// because a scan to avoid a scan is no gain.
+fn exclusion(predicate: &Predicate) -> Option<(String, Vec<String>)> {
+    let column = match predicate {
+        Predicate::In(column, _) | Predicate::Between(column, _, _) => column,
+    };
+    let (table, stored) = indexed_column(column)?;
+    let (condition, values) = match predicate {
+        Predicate::In(_, values) => {
+            (format!("{stored} IN ({})", vec!["?"; values.len()].join(", ")), values.clone())
+        }
+        Predicate::Between(_, low, high) => {
+            let low = low.iter().map(|value| (format!("{stored} >= ?"), value.clone()));
+            let high = high.iter().map(|value| (format!("{stored} <= ?"), value.clone()));
+            let (conditions, values): (Vec<_>, Vec<_>) = low.chain(high).unzip();
+            (conditions.join(" AND "), values)
+        }
+    };
+    (!values.is_empty())
+        .then(|| (format!("SELECT 1 FROM {table} WHERE n_files > 0 AND {condition} LIMIT 1"), values))
+}
+
+/// The header table and the indexed column behind a view's column.
+fn indexed_column(name: &str) -> Option<(&'static str, String)> {
+    use shardex_catalog::{ATTRIBUTES, Level, dicom_metadata_name};
+    let attribute = ATTRIBUTES.iter().find(|attribute| {
+        attribute.indexed
+            && (attribute.keyword.eq_ignore_ascii_case(name)
+                || dicom_metadata_name(attribute.keyword).eq_ignore_ascii_case(name))
+    })?;
+    let table = match attribute.level {
+        Level::Study => "study_header",
+        Level::Series => "series_header",
+        Level::Stack | Level::File => return None,
+    };
+    Some((table, format!("\"{}\"", attribute.keyword)))
+}

@@ -1,0 +1,37 @@
+//! The SQLite files of an archive, and the only crate that knows SQLite.
+//!
+//! A *shard* holds the rows of the studies of one partition; the *ledger* holds what is known of
+//! every path seen; the *registry* says which shard a study lives in; *state* holds the embedded
+//! coordinator's jobs and sources. The traits of `shardex-seams` are implemented here for files of
+//! this process. Nothing here knows how files are walked, read or planned for.
+
+mod archive;
+pub mod check;
+mod error;
+mod history;
+mod layout;
+mod leaf;
+mod ledger;
+pub mod maintain;
+mod manifest;
+pub mod merge;
+pub mod overview;
+mod pool;
+mod private;
+mod rebuild;
+mod registry;
+mod schema;
+mod shard;
+mod sqlite;
+mod state;
+mod thread;
+
+pub use archive::{Archive, ArchiveError, ArchiveSettings, ReadArchive, SourceRoots};
+pub use leaf::LeafPool;
+pub use ledger::{LedgerFile, LedgerReader, LedgerRow};
+pub use pool::ShardPool;
+pub use rebuild::Healed;
+pub use registry::RegistryFile;
+pub use schema::view_columns;
+pub use sqlite::{SqliteSettings, Synchronous};
+pub use state::{StateFile, StateReader};

@@ -1,0 +1,193 @@
+//! The registry file: study to shard.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use shardex_catalog::{Domain, ShardId, StudyKey, shard_of};
+use shardex_seams::{Registry, SiteClaim, StoreError, StudyClaim};
+
+use crate::error::{io_error, store_error};
+use crate::sqlite::{self, Format, SqliteSettings};
+use crate::thread::Owner;
+
+pub(crate) const REGISTRY: Format = Format {
+    application_id: 0x5368_4472,
+    migrations: &[
+        || {
+            crate::rebuild::TOKEN_TABLE.to_owned()
+            + "CREATE TABLE shard(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+         CREATE TABLE study(key BLOB PRIMARY KEY, shard INTEGER NOT NULL REFERENCES shard(id)) WITHOUT ROWID;\n"
+        },
+        || "CREATE TABLE site(name TEXT PRIMARY KEY) WITHOUT ROWID;\n".to_owned(),
+    ],
+};
+
+const STUDIES_A_TRANSACTION: usize = 10_000;
+
+/// The embedded [`Registry`].
+pub struct RegistryFile {
+    owner: Owner<Opened>,
+}
+
+struct Opened {
+    path: PathBuf,
+    connection: Connection,
+    settings: SqliteSettings,
+}
+
+impl RegistryFile {
+    /// Opens the file, or creates it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be used.
+    pub(crate) fn open(path: &Path, settings: &SqliteSettings) -> Result<Self, StoreError> {
+        let connection = sqlite::open_writer(path, &REGISTRY, settings, 4 << 20)?;
+        let opened = Opened { path: path.to_owned(), connection, settings: settings.clone() };
+        let owner = Owner::start("registry", opened).map_err(|error| io_error(path, &error))?;
+        Ok(Self { owner })
+    }
+
+    /// Empties the write-ahead log into the file.
+    pub(crate) async fn truncate_log(&self) -> Result<(), StoreError> {
+        self.owner
+            .call(|opened| {
+                sqlite::truncate_log(&opened.connection).map_err(|error| store_error(&opened.path, error))
+            })
+            .await
+    }
+
+    /// Enters the studies that a shard really has, where they are not claimed for another one.
+    /// Returns how many were new.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was entered stays and is true.
+    pub(crate) fn adopt(
+        path: &Path,
+        settings: &SqliteSettings,
+        shard: &ShardId,
+        studies: &[StudyKey],
+    ) -> Result<u64, StoreError> {
+        let fail = |error| store_error(path, error);
+        let mut connection = sqlite::open_writer(path, &REGISTRY, settings, 4 << 20)?;
+        let mut adopted = 0;
+        for studies in studies.chunks(STUDIES_A_TRANSACTION) {
+            adopted += sqlite::durably(&mut connection, settings.synchronous, |transaction| {
+                let id = shard_id(transaction, shard)?;
+                let mut insert = transaction
+                    .prepare_cached("INSERT INTO study(key, shard) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
+                let mut new = 0;
+                for study in studies {
+                    new += insert.execute(params![study.0.to_be_bytes(), id])? as u64;
+                }
+                Ok(new)
+            })
+            .map_err(fail)?;
+        }
+        Ok(adopted)
+    }
+}
+
+#[async_trait]
+impl Registry for RegistryFile {
+    async fn claim(&self, claims: Vec<StudyClaim>) -> Result<Vec<ShardId>, StoreError> {
+        self.owner
+            .call(move |opened| {
+                let fail = |error| store_error(&opened.path, error);
+                let known = lookup(&opened.connection, &claims).map_err(fail)?;
+                if let Some(shards) = known.iter().cloned().collect::<Option<Vec<_>>>() {
+                    return Ok(shards);
+                }
+                sqlite::durably(&mut opened.connection, opened.settings.synchronous, |transaction| {
+                    claims.iter().map(|claim| claim_one(transaction, claim)).collect()
+                })
+                .map_err(fail)
+            })
+            .await
+    }
+}
+
+fn lookup(connection: &Connection, claims: &[StudyClaim]) -> rusqlite::Result<Vec<Option<ShardId>>> {
+    claims.iter().map(|claim| find(connection, claim.key)).collect()
+}
+
+pub(crate) fn find(connection: &Connection, key: StudyKey) -> rusqlite::Result<Option<ShardId>> {
+    connection
+        .prepare_cached("SELECT s.name FROM study t JOIN shard s ON t.shard = s.id WHERE t.key = ?1")?
+        .query_row([key.0.to_be_bytes()], |row| parse_shard(&row.get::<_, String>(0)?))
+        .optional()
+}
+
+fn claim_one(transaction: &Transaction<'_>, claim: &StudyClaim) -> rusqlite::Result<ShardId> {
+    if let Some(shard) = find(transaction, claim.key)? {
+        return Ok(shard);
+    }
+    let partition = match &claim.site {
+        Some(site) if !admit(transaction, site)? => &site.other,
+        _ => &claim.partition,
+    };
+    let shard = shard_of(partition);
+    let id = shard_id(transaction, &shard)?;
+    transaction
+        .prepare_cached("INSERT INTO study(key, shard) VALUES (?1, ?2)")?
+        .execute(params![claim.key.0.to_be_bytes(), id])?;
+    Ok(shard)
+}
+
+/// Whether an institution has a partition of its own; it takes a place where there is one left.
+fn admit(transaction: &Transaction<'_>, site: &SiteClaim) -> rusqlite::Result<bool> {
+    let is_known = transaction.prepare_cached("SELECT 1 FROM site WHERE name = ?1")?.exists([&*site.name])?;
+    if is_known {
+        return Ok(true);
+    }
+    let taken: i64 =
+        transaction.prepare_cached("SELECT count(*) FROM site")?.query_row([], |row| row.get(0))?;
+    if taken >= i64::from(site.sites_max) {
+        return Ok(false);
+    }
+    transaction.prepare_cached("INSERT INTO site(name) VALUES (?1)")?.execute([&*site.name])?;
+    Ok(true)
+}
+
+/// The unmapped institutions that have partitions of their own. `None` for a file of version 1.
+pub(crate) fn sites(connection: &Connection) -> rusqlite::Result<Option<HashSet<String>>> {
+    let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'site'";
+    if !connection.prepare(sql)?.exists([])? {
+        return Ok(None);
+    }
+    let mut statement = connection.prepare("SELECT name FROM site")?;
+    let names = statement.query_map([], |row| row.get(0))?;
+    names.collect::<rusqlite::Result<_>>().map(Some)
+}
+
+fn shard_id(transaction: &Transaction<'_>, shard: &ShardId) -> rusqlite::Result<i64> {
+    let known = transaction
+        .prepare_cached("SELECT id FROM shard WHERE name = ?1")?
+        .query_row([shard.as_str()], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = known {
+        return Ok(id);
+    }
+    transaction.prepare_cached("INSERT INTO shard(name) VALUES (?1)")?.execute([shard.as_str()])?;
+    Ok(transaction.last_insert_rowid())
+}
+
+fn parse_shard(name: &str) -> rusqlite::Result<ShardId> {
+    ShardId::new(name).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
+    })
+}
+
+/// The studies that a shard's headers name.
+pub(crate) fn studies_of_shard(connection: &Connection) -> rusqlite::Result<Vec<StudyKey>> {
+    let mut statement = connection
+        .prepare("SELECT DISTINCT domain, \"StudyInstanceUID\" FROM study_header WHERE n_files > 0")?;
+    let studies = statement.query_map([], |row| {
+        let domain = Domain::new(&row.get::<_, String>(0)?).map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
+        })?;
+        Ok(StudyKey::new(&domain, &row.get::<_, String>(1)?))
+    })?;
+    studies.collect()
+}

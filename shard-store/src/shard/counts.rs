@@ -1,0 +1,78 @@
+//! Live counts of headers: gathered over a batch, stored once a header.
+
+use hashbrown::HashMap;
+use rusqlite::Transaction;
+use shardex_catalog::Level;
+
+use super::headers::HeaderIds;
+use crate::schema::table_of_level;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Delta {
+    files: i64,
+    live: i64,
+    live_bytes: i64,
+}
+
+/// Whether ids may have become invalid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// All headers that were there still are.
+    HeadersKept,
+    /// Headers without files were deleted.
+    HeadersDeleted,
+}
+
+/// Changes of counts, by header.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    study: HashMap<i64, Delta>,
+    series: HashMap<i64, Delta>,
+    stack: HashMap<i64, Delta>,
+}
+
+impl Counts {
+    /// A file came (`by` 1) or went (-1).
+    pub(crate) fn count_file(&mut self, headers: HeaderIds, by: i64) {
+        self.each(headers, |delta| delta.files += by);
+    }
+
+    /// A primary file came (`by` 1) or went (-1).
+    pub(crate) fn count_live(&mut self, headers: HeaderIds, by: i64, bytes: i64) {
+        self.each(headers, |delta| {
+            delta.live += by;
+            delta.live_bytes += by * bytes;
+        });
+    }
+
+    /// Writes the changes and deletes headers that no file refers to any more.
+    pub(crate) fn store(self, transaction: &Transaction<'_>) -> rusqlite::Result<Stored> {
+        let mut stored = Stored::HeadersKept;
+        for (level, deltas) in
+            [(Level::Stack, self.stack), (Level::Series, self.series), (Level::Study, self.study)]
+        {
+            let table = table_of_level(level);
+            let mut update = transaction.prepare_cached(&format!(
+                "UPDATE {table} SET n_files = n_files + ?1, n_live = n_live + ?2, live_bytes = live_bytes + ?3 \
+                 WHERE id = ?4 RETURNING n_files"
+            ))?;
+            let mut delete = transaction.prepare_cached(&format!("DELETE FROM {table} WHERE id = ?1"))?;
+            for (id, delta) in deltas {
+                let files: i64 =
+                    update.query_row((delta.files, delta.live, delta.live_bytes, id), |row| row.get(0))?;
+                assert!(files >= 0, "a header of {table} counts {files} files");
+                if files == 0 {
+                    delete.execute([id])?;
+                    stored = Stored::HeadersDeleted;
+                }
+            }
+        }
+        Ok(stored)
+    }
+
+    fn each(&mut self, headers: HeaderIds, change: impl Fn(&mut Delta)) {
+        change(self.stack.entry(headers.stack).or_default());
+        change(self.series.entry(headers.series).or_default());
+        change(self.study.entry(headers.study).or_default());
+    }
+}

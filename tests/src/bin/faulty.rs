@@ -1,0 +1,18 @@
+//! shardex with a reader that fails on files of certain names: `crash…` kills the process, `hang…` never
+//! comes back. What no DICOM file is known to do to it, and one may some day.
+
+use std::sync::Arc;
+
+use shardex_catalog::FileName;
+
+fn main() -> std::process::ExitCode {
+    let fail = |name: &FileName| {
+        if name.as_bytes().starts_with(b"crash") {
+            std::process::abort();
+        }
+        while name.as_bytes().starts_with(b"hang") {
+            std::thread::park();
+        }
+    };
+    shardex_cli::run_with(std::env::args_os(), Some(Arc::new(fail))).into()
+}

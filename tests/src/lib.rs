@@ -1,0 +1,11 @@
+//! What the scenarios need: a maker of small DICOM files with made-up values, and the binary; and
+//! the model of the durability protocol.
+
+mod binary;
+mod dicom;
+pub mod model;
+pub mod random;
+
+pub use binary::{Answer, Shardex};
+pub use dicom::{Instance, write_series};
+pub use random::Random;

@@ -1,0 +1,27 @@
+//! Why an ingest could not go on.
+
+use std::path::PathBuf;
+
+use shardex_seams::StoreError;
+
+/// An ingest ended early. Everything that was recorded before stays valid; the same command goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The root of a source cannot be opened. Nothing of the source was changed.
+    #[error("source root `{}` cannot be opened: {source}; is it mounted?", path.display())]
+    Root {
+        /// The root.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A list of files cannot be read.
+    #[error("the list of files cannot be read: {0}")]
+    FileList(std::io::Error),
+    /// The system gave no thread.
+    #[error("no thread can be started: {0}")]
+    Thread(std::io::Error),
+}

@@ -1,0 +1,88 @@
+//! The record of a part from what was known and what was read. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use shardex_catalog::{Applied, Claim, DirectoryRecord, FileName, FileState, LedgerEntry, ShardId};
+
+use crate::part::Part;
+
+/// Entries of a part after its files were read, ascending by name: entries of before, with what was
+/// read in their place, and those that are gone marked.
+pub(crate) fn entries(part: &Part, read: Vec<LedgerEntry>) -> Vec<LedgerEntry> {
+    let mut read: BTreeMap<FileName, LedgerEntry> =
+        read.into_iter().map(|entry| (entry.name.clone(), entry)).collect();
+    let mut gone = part.gone.iter().peekable();
+    let mut entries = Vec::with_capacity(part.previous.entries.len() + read.len());
+    for (at, known) in (0_u32..).zip(&part.previous.entries) {
+        let is_gone = gone.next_if(|next| **next == at).is_some();
+        entries.push(match read.remove(&known.name) {
+            Some(entry) => entry,
+            // It keeps its state and its row until deletions are carried out.
+            None if is_gone => LedgerEntry { missing: true, ..known.clone() },
+            None => known.clone(),
+        });
+    }
+    entries.extend(read.into_values());
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    entries
+}
+
+/// The tombstone of an entry.
+pub(crate) fn deleted(known: &LedgerEntry) -> LedgerEntry {
+    LedgerEntry {
+        state: FileState::Deleted,
+        reason: None,
+        detail: None,
+        shard: None,
+        missing: false,
+        racy: false,
+        ..known.clone()
+    }
+}
+
+/// Rows that must go because their file's row lies elsewhere now, or nowhere: (shard, name).
+pub(crate) fn obsolete_rows(part: &Part, entries: &[LedgerEntry]) -> Vec<(ShardId, FileName)> {
+    let now: BTreeMap<&FileName, Option<&ShardId>> =
+        entries.iter().map(|entry| (&entry.name, entry.shard.as_ref())).collect();
+    let before = part.previous.entries.iter().filter_map(|entry| Some((entry.shard.as_ref()?, &entry.name)));
+    let is_obsolete =
+        |(shard, name): &(&ShardId, &FileName)| now.get(name).is_some_and(|now| *now != Some(*shard));
+    before.filter(is_obsolete).map(|(shard, name)| (shard.clone(), name.clone())).collect()
+}
+
+/// The record, with a claim on every shard that an entry rests on: the last batch of this run, or
+/// what was claimed before. A claim of before that its shard in `dirty` does not meet becomes one
+/// that no shard meets, and so does a missing one.
+pub(crate) fn build(
+    extract_version: u16,
+    entries: Vec<LedgerEntry>,
+    children: Vec<FileName>,
+    before: &[Claim],
+    dirty: &[ShardId],
+    applied: &BTreeMap<ShardId, Applied>,
+) -> DirectoryRecord {
+    let rests_on: BTreeSet<&ShardId> = entries.iter().filter_map(|entry| entry.shard.as_ref()).collect();
+    let claim = |shard: &ShardId| {
+        if let Some(applied) = applied.get(shard) {
+            return Claim { shard: shard.clone(), applied: *applied };
+        }
+        let known = before.iter().find(|claim| claim.shard == *shard && !dirty.contains(shard));
+        known.cloned().unwrap_or_else(|| Claim::unmet(shard.clone()))
+    };
+    let claims = rests_on.into_iter().map(claim).collect();
+    DirectoryRecord { extract_version, entries, children, claims }
+}
+
+/// Lets a record rest on the batches that removed rows from these shards, too.
+pub(crate) fn rest_on(
+    record: &mut DirectoryRecord,
+    shards: &BTreeSet<ShardId>,
+    removed: &BTreeMap<ShardId, Applied>,
+) {
+    for shard in shards {
+        if let Some(applied) = removed.get(shard) {
+            record.claims.retain(|claim| claim.shard != *shard);
+            record.claims.push(Claim { shard: shard.clone(), applied: *applied });
+        }
+    }
+}
