@@ -2,7 +2,7 @@
 //!
 //! Every figure of a shard is a sum or a set of groups that adds up with those of the other shards,
 //! because a study lives whole in one of them. What does not add up (patients, series that two
-//! studies share) is counted by [`distinct`] in bounded memory.
+//! studies share) is counted by `distinct` in bounded memory.
 
 mod distinct;
 mod filled;
