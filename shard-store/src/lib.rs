@@ -14,6 +14,7 @@ mod leaf;
 mod ledger;
 pub mod maintain;
 mod manifest;
+mod packed;
 pub mod merge;
 pub mod overview;
 mod pool;

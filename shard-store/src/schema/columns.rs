@@ -7,6 +7,7 @@ use shardex_catalog::{
 };
 
 use super::tables::STORED_UID_COLUMN;
+use crate::packed;
 
 /// A view column as an expression over base tables: `f` file, `k` stack_header, `s` series_header,
 /// `t` study_header, `d` directory, `r` source.
@@ -97,7 +98,8 @@ fn stored(attribute: &Attribute) -> String {
     if attribute.keyword == STORED_UID_COLUMN {
         return UNPACKED_UID.to_owned();
     }
-    format!("{}.\"{}\"", alias(attribute.level), attribute.keyword)
+    let column = format!("{}.\"{}\"", alias(attribute.level), attribute.keyword);
+    if packed::is_packed(attribute) { packed::unpacked(&column) } else { column }
 }
 
 fn attribute_column(attribute: &Attribute, name: String) -> DefinedColumn {
@@ -157,13 +159,16 @@ fn file_columns() -> Vec<DefinedColumn> {
 fn instances(name: impl Fn(&str) -> String) -> Vec<DefinedColumn> {
     let attributes = ATTRIBUTES.iter().map(|a| attribute_column(a, name(a.keyword)));
     let scalars = [
-        ("PixelSpacingRow", "k.\"PixelSpacing\"", 0),
-        ("PixelSpacingColumn", "k.\"PixelSpacing\"", 1),
-        ("ImagePositionX", "f.\"ImagePositionPatient\"", 0),
-        ("ImagePositionY", "f.\"ImagePositionPatient\"", 1),
-        ("ImagePositionZ", "f.\"ImagePositionPatient\"", 2),
+        ("PixelSpacingRow", "PixelSpacing", 0),
+        ("PixelSpacingColumn", "PixelSpacing", 1),
+        ("ImagePositionX", "ImagePositionPatient", 0),
+        ("ImagePositionY", "ImagePositionPatient", 1),
+        ("ImagePositionZ", "ImagePositionPatient", 2),
     ];
-    let scalars = scalars.map(|(keyword, of, n)| real(&name(keyword), &component(of, n)));
+    let scalars = scalars.map(|(keyword, of, n)| {
+        let of = attribute_by_keyword(of).expect("it is in the table");
+        real(&name(keyword), &component(&stored(&ATTRIBUTES[of.index()]), n))
+    });
     attributes.chain(scalars).chain(file_columns()).collect()
 }
 

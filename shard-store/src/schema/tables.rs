@@ -4,6 +4,7 @@ use shardex_catalog::{AttributeId, ColumnType, Level, attribute, attributes_of_l
 
 use super::views;
 use crate::history;
+use crate::packed;
 use crate::sqlite::Format;
 
 /// Format of a shard file.
@@ -114,6 +115,7 @@ fn attribute_columns(level: Level) -> String {
     level_columns(level)
         .map(|id| {
             let affinity = match attribute(id).column {
+                _ if packed::is_packed(attribute(id)) => "BLOB",
                 ColumnType::Text | ColumnType::Items => "TEXT",
                 ColumnType::Integer => "INTEGER",
                 ColumnType::Real => "REAL",

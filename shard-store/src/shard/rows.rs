@@ -4,12 +4,13 @@ use std::sync::LazyLock;
 
 use hashbrown::HashSet;
 use rusqlite::{OptionalExtension, ToSql, Transaction, params};
-use shardex_catalog::{AttributeId, Fence, FileName, FileRow, Level, Operation, PackedUid, attribute};
+use shardex_catalog::{AttributeId, Fence, FileName, FileRow, Level, Operation, PackedUid, Value, attribute};
 
 use super::counts::Counts;
 use super::directories::PathValue;
 use super::headers::{BoundValue, HeaderCache, HeaderIds};
 use super::twins;
+use crate::packed;
 use crate::schema::level_columns;
 
 /// Carries out one operation. `directories` are the row ids that the batch's directories have; UIDs
@@ -133,12 +134,14 @@ impl ToSql for StoredUid {
 
 struct Insert {
     sql: String,
-    columns: Vec<AttributeId>,
+    /// The attributes in columns of their own, each with whether it is packed.
+    columns: Vec<(AttributeId, bool)>,
 }
 
 static INSERT: LazyLock<Insert> = LazyLock::new(|| {
-    let columns: Vec<_> = level_columns(Level::File).collect();
-    let names: Vec<_> = columns.iter().map(|id| format!(", \"{}\"", attribute(*id).keyword)).collect();
+    let columns: Vec<_> =
+        level_columns(Level::File).map(|id| (id, packed::is_packed(attribute(id)))).collect();
+    let names: Vec<_> = columns.iter().map(|(id, _)| format!(", \"{}\"", attribute(*id).keyword)).collect();
     let marks = vec!["?"; FIXED_COLUMNS + columns.len()].join(", ");
     let sql = format!(
         "INSERT INTO file(directory, name, stack, sop_instance_uid, twin, is_primary, size, mtime_ns, fence, \
@@ -173,11 +176,17 @@ fn insert(
     statement.raw_bind_parameter(11, row.warnings.to_text())?;
     statement.raw_bind_parameter(12, row.values.odd_json())?;
     let mut entries = row.values.entries().iter().peekable();
-    for (n, column) in INSERT.columns.iter().enumerate() {
+    let mut buffer = packed::Buffer::new();
+    for (n, (column, is_packed)) in INSERT.columns.iter().enumerate() {
+        let parameter = FIXED_COLUMNS + n + 1;
         match entries.next_if(|(id, _)| id == column) {
-            Some((_, value)) => statement.raw_bind_parameter(FIXED_COLUMNS + n + 1, BoundValue(value))?,
+            Some((_, Value::Text(text))) if *is_packed => match buffer.pack(text) {
+                Some(packed) => statement.raw_bind_parameter(parameter, packed)?,
+                None => statement.raw_bind_parameter(parameter, &**text)?,
+            },
+            Some((_, value)) => statement.raw_bind_parameter(parameter, BoundValue(value))?,
             // Bindings of a cached statement stay from its last use.
-            None => statement.raw_bind_parameter(FIXED_COLUMNS + n + 1, rusqlite::types::Null)?,
+            None => statement.raw_bind_parameter(parameter, rusqlite::types::Null)?,
         }
     }
     assert!(entries.next().is_none(), "a file's values are those of its level");
