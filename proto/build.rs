@@ -2,10 +2,11 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::var("OUT_DIR")?;
-    let files = ["shardex/v1/common.proto", "shardex/v1/query.proto"];
+    let names = ["common", "query", "coordinator", "jobs"];
+    let files = names.map(|name| format!("shardex/v1/{name}.proto"));
     tonic_prost_build::configure()
         .bytes(".")
         .file_descriptor_set_path(std::path::Path::new(&folder).join("shardex.bin"))
-        .compile_protos(&files, &["."])?;
+        .compile_protos(&files, &[".".to_owned()])?;
     Ok(())
 }

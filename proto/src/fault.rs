@@ -34,7 +34,8 @@ impl Fault {
     /// A fault without more detail than its reason. The code follows from the reason.
     #[must_use]
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        let may_retry = matches!(reason, Reason::Busy | Reason::ShuttingDown | Reason::Stalled);
+        let may_retry =
+            matches!(reason, Reason::Busy | Reason::ShuttingDown | Reason::Stalled | Reason::NotLeader);
         let detail = ErrorDetail { reason: reason.into(), may_retry, ..ErrorDetail::default() };
         Self { code: code(reason), message: message.into(), detail }
     }
@@ -55,11 +56,14 @@ fn code(reason: Reason) -> Code {
         Reason::Cancelled => Code::Cancelled,
         Reason::TooManyRows | Reason::OtherProtocol => Code::FailedPrecondition,
         Reason::TooManyBytes | Reason::Busy => Code::ResourceExhausted,
-        Reason::ShardFailed | Reason::AllShardsFailed | Reason::ShuttingDown | Reason::StoreFailed => {
-            Code::Unavailable
-        }
+        Reason::ShardFailed
+        | Reason::AllShardsFailed
+        | Reason::ShuttingDown
+        | Reason::StoreFailed
+        | Reason::NotLeader => Code::Unavailable,
         Reason::Unauthenticated => Code::Unauthenticated,
-        Reason::Stalled => Code::Aborted,
+        Reason::Stalled | Reason::Fenced => Code::Aborted,
+        Reason::NotFound => Code::NotFound,
     }
 }
 
