@@ -16,6 +16,7 @@ mod leaf;
 mod ledger;
 mod partition;
 mod placement;
+mod span;
 mod state;
 mod uid;
 mod uid_names;
@@ -39,6 +40,7 @@ pub use partition::{
     DateGranularity, InvalidScheme, PartitionInput, PartitionKey, PartitionScheme, UNDATED, shard_of,
 };
 pub use placement::{Placed, Placement};
+pub use span::Span;
 pub use state::{FileKind, FileState, Reason, WarningClass, Warnings};
 pub use uid::PackedUid;
 pub use uid_names::uid_name;
