@@ -88,7 +88,8 @@ pub trait ShardWriter: Send + Sync {
     ) -> Result<Vec<StoredName>, StoreError>;
 
     /// How many of these files have a twin in the shard: another file of the same instance with an
-    /// equal digest, that was written with `fence`. A vanished file with such a twin has moved.
+    /// equal digest, that was written with the fence `since` or a higher one. A vanished file with such a
+    /// twin has moved.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be read.
@@ -97,6 +98,6 @@ pub trait ShardWriter: Send + Sync {
         shard: ShardId,
         range: DirectoryRange,
         names: Vec<FileName>,
-        fence: shardex_catalog::Fence,
+        since: shardex_catalog::Fence,
     ) -> Result<u64, StoreError>;
 }

@@ -25,3 +25,17 @@ pub enum Error {
     #[error("no thread can be started: {0}")]
     Thread(std::io::Error),
 }
+
+impl Error {
+    /// What may be told to a coordinator: as the text, without paths of this machine.
+    #[must_use]
+    pub fn without_paths(&self) -> String {
+        match self {
+            Self::Store(error) => error.without_files(),
+            Self::Root { source, .. } => {
+                format!("the source's root cannot be opened ({source}): is it mounted?")
+            }
+            Self::FileList(_) | Self::Thread(_) => self.to_string(),
+        }
+    }
+}

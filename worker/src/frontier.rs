@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use shardex_catalog::{FileName, RelativePath};
+use shardex_catalog::{FileName, RelativePath, Span};
 
 use crate::part::{Chunk, SourceContext};
 
@@ -22,6 +22,8 @@ pub(crate) struct Visit {
     pub(crate) path: RelativePath,
     /// Pass and its number of bits; `None` for a first look.
     pub(crate) pass: Option<(u32, u32)>,
+    /// Only sub-directories of this range are entered, and nothing else of the directory is looked at.
+    pub(crate) within: Option<Arc<Span>>,
 }
 
 /// What a reader does next.
@@ -38,13 +40,27 @@ struct Pending {
     /// Tasks that are being worked on, and may bring more.
     active: usize,
     is_stopped: bool,
+    /// What others walk.
+    excluded: Vec<Span>,
+    /// What others may walk: until it is known whether they do, the walk does not end.
+    aside: Option<(Span, Children)>,
 }
 
 /// Sub-directories of one directory, or passes over it, that are not listed yet.
 enum Frame {
-    Children { source: Arc<SourceContext>, parent: RelativePath, names: std::vec::IntoIter<FileName> },
-    Passes { source: Arc<SourceContext>, path: RelativePath, next: u32, bits: u32 },
+    Children(Children),
+    Passes { visit: Visit, next: u32, bits: u32 },
     Root(Option<Visit>),
+}
+
+/// Sub-directories of a directory, ascending by name.
+struct Children {
+    source: Arc<SourceContext>,
+    parent: RelativePath,
+    names: std::vec::IntoIter<FileName>,
+    /// The name after the last one that was listed, empty for none: up to it, these are all there are.
+    /// `None` for what one of several passes has found.
+    to: Option<Box<[u8]>>,
 }
 
 /// Shared by all readers.
@@ -58,31 +74,93 @@ pub(crate) struct Frontier {
 impl Frontier {
     /// Adds the root of a source.
     pub(crate) fn add_root(&self, source: Arc<SourceContext>) {
-        let visit = Visit { source, path: RelativePath::default(), pass: None };
+        let visit = Visit { source, path: RelativePath::default(), pass: None, within: None };
         self.lock().frames.push(Frame::Root(Some(visit)));
         self.changed.notify_all();
     }
 
-    /// Adds the sub-directories of a directory that was listed.
-    pub(crate) fn add_children(
-        &self,
-        source: &Arc<SourceContext>,
-        parent: &RelativePath,
-        names: Vec<FileName>,
-    ) {
+    /// Adds a part of a source's tree, without what others walk of it.
+    pub(crate) fn add_span(&self, source: Arc<SourceContext>, span: Span, excluded: Vec<Span>) {
+        let path = span.directory().clone();
+        let within = span.names().is_some().then(|| Arc::new(span));
+        let mut pending = self.lock();
+        pending.frames.push(Frame::Root(Some(Visit { source, path, pass: None, within })));
+        pending.excluded = excluded;
+        drop(pending);
+        self.changed.notify_all();
+    }
+
+    /// Adds the sub-directories that the listing of a directory has found.
+    pub(crate) fn add_children(&self, visit: &Visit, is_all: bool, mut names: Vec<FileName>) {
+        let mut pending = self.lock();
+        if let Some(within) = &visit.within {
+            names.retain(|name| within.holds_child(&visit.path, name.as_bytes()));
+        }
+        let excluded = &pending.excluded;
+        if !excluded.is_empty() {
+            names.retain(|name| !excluded.iter().any(|span| span.holds_child(&visit.path, name.as_bytes())));
+        }
         if names.is_empty() {
             return;
         }
-        let frame =
-            Frame::Children { source: Arc::clone(source), parent: parent.clone(), names: names.into_iter() };
-        self.lock().frames.push(frame);
+        let end = visit.within.as_ref().and_then(|within| within.names()).map_or(&[][..], |(_, to)| to);
+        pending.frames.push(Frame::Children(Children {
+            source: Arc::clone(&visit.source),
+            parent: visit.path.clone(),
+            names: names.into_iter(),
+            to: is_all.then(|| end.into()),
+        }));
+        drop(pending);
+        self.changed.notify_all();
+    }
+
+    /// Sets the later half of what is left of the highest directory aside, for others; they get it
+    /// with [`Frontier::give_away`], or it is taken back. `None` while there is too little.
+    pub(crate) fn set_aside(&self) -> Option<Span> {
+        let mut pending = self.lock();
+        if pending.aside.is_some() || pending.is_stopped {
+            return None;
+        }
+        let frames = &mut pending.frames;
+        let children = frames.iter_mut().find_map(|frame| match frame {
+            Frame::Children(children) if children.to.is_some() && children.names.len() > 1 => Some(children),
+            Frame::Children(_) | Frame::Passes { .. } | Frame::Root(_) => None,
+        })?;
+        let mut own: Vec<_> = children.names.by_ref().collect();
+        let given = own.split_off(own.len() / 2);
+        let first: Box<[u8]> = given.first()?.as_bytes().into();
+        children.names = own.into_iter();
+        let to = children.to.replace(first.clone()).unwrap_or_default();
+        let span = Span::range(children.parent.clone(), &first, &to)?;
+        let (source, parent) = (Arc::clone(&children.source), children.parent.clone());
+        let aside = Children { source, parent, names: given.into_iter(), to: Some(to) };
+        pending.aside = Some((span.clone(), aside));
+        Some(span)
+    }
+
+    /// What was set aside is others' now.
+    pub(crate) fn give_away(&self) {
+        let mut pending = self.lock();
+        if let Some((span, _)) = pending.aside.take() {
+            span.add_to(&mut pending.excluded);
+        }
+        drop(pending);
+        self.changed.notify_all();
+    }
+
+    /// Nobody takes what was set aside: it is walked here after all.
+    pub(crate) fn take_back(&self) {
+        let mut pending = self.lock();
+        if let Some((_, children)) = pending.aside.take() {
+            pending.frames.insert(0, Frame::Children(children));
+        }
+        drop(pending);
         self.changed.notify_all();
     }
 
     /// Adds the passes over a giant directory after pass 0.
-    pub(crate) fn add_passes(&self, source: &Arc<SourceContext>, path: &RelativePath, bits: u32) {
-        let frame = Frame::Passes { source: Arc::clone(source), path: path.clone(), next: 1, bits };
-        self.lock().frames.push(frame);
+    pub(crate) fn add_passes(&self, visit: &Visit, bits: u32) {
+        self.lock().frames.push(Frame::Passes { visit: visit.clone(), next: 1, bits });
         self.changed.notify_all();
     }
 
@@ -146,7 +224,7 @@ impl Frontier {
                 pending.active += 1;
                 return task;
             }
-            if pending.active == 0 {
+            if pending.active == 0 && pending.aside.is_none() {
                 return None;
             }
             pending = self.changed.wait(pending).unwrap_or_else(PoisonError::into_inner);
@@ -185,14 +263,15 @@ impl Frontier {
 fn next_visit(frames: &mut Vec<Frame>) -> Option<Visit> {
     while let Some(frame) = frames.last_mut() {
         let visit = match frame {
-            Frame::Children { source, parent, names } => names.next().map(|name| Visit {
-                source: Arc::clone(source),
-                path: parent.join(name.as_bytes()),
+            Frame::Children(children) => children.names.next().map(|name| Visit {
+                source: Arc::clone(&children.source),
+                path: children.parent.join(name.as_bytes()),
                 pass: None,
+                within: None,
             }),
-            Frame::Passes { source, path, next, bits } if *next < 1 << *bits => {
+            Frame::Passes { visit, next, bits } if *next < 1 << *bits => {
                 *next += 1;
-                Some(Visit { source: Arc::clone(source), path: path.clone(), pass: Some((*next - 1, *bits)) })
+                Some(Visit { pass: Some((*next - 1, *bits)), ..visit.clone() })
             }
             Frame::Passes { .. } => None,
             Frame::Root(visit) => visit.take(),
@@ -203,4 +282,93 @@ fn next_visit(frames: &mut Vec<Frame>) -> Option<Visit> {
         frames.pop();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use shardex_catalog::{Domain, SourceName};
+
+    use super::*;
+
+    fn source(root: &std::path::Path) -> Arc<SourceContext> {
+        let directory = crate::tree::open_root(root).expect("opened");
+        let device = rustix::fs::fstat(directory.as_fd()).expect("stat").st_dev;
+        Arc::new(SourceContext {
+            number: 0,
+            name: SourceName::new("s").expect("a name"),
+            domain: Domain::default(),
+            path: root.to_owned(),
+            root: directory,
+            device,
+            has_open_marks: false,
+            skips_stubs: false,
+        })
+    }
+
+    fn names(names: &[&str]) -> Vec<FileName> {
+        names.iter().map(|name| FileName::new(name.as_bytes())).collect()
+    }
+
+    /// Lists the root, then gives the paths that are left.
+    fn walked(frontier: &Frontier, children: &[&str]) -> Vec<String> {
+        let mut paths = Vec::new();
+        while let Some(task) = frontier.next() {
+            let Task::List(visit) = task else { panic!("no files here") };
+            if visit.path.is_root() {
+                frontier.add_children(&visit, true, names(children));
+            } else {
+                paths.push(String::from_utf8_lossy(visit.path.as_bytes()).into_owned());
+            }
+            frontier.done();
+        }
+        paths
+    }
+
+    #[test]
+    fn what_is_given_away_is_walked_by_others_only() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let children = ["a", "b", "c", "d", "e"];
+        let holder = Frontier::default();
+        holder.add_span(source(folder.path()), Span::whole(RelativePath::default()), Vec::new());
+        let Some(Task::List(root)) = holder.next() else { panic!("the root comes first") };
+        holder.add_children(&root, true, names(&children));
+        holder.done();
+        let first = holder.set_aside().expect("five are enough");
+        assert_eq!(holder.set_aside(), None, "one thing at a time");
+        holder.give_away();
+        let second = holder.set_aside().expect("two are left");
+        holder.take_back();
+        assert_eq!(walked(&holder, &[]).len(), 2, "what was taken back is walked");
+        assert!(!first.covers(&second));
+
+        let other = Frontier::default();
+        other.add_span(source(folder.path()), first.clone(), Vec::new());
+        assert_eq!(
+            walked(&other, &children),
+            ["c", "d", "e"],
+            "the range knows its directory's later children"
+        );
+
+        let successor = Frontier::default();
+        successor.add_span(source(folder.path()), Span::whole(RelativePath::default()), vec![first]);
+        assert_eq!(walked(&successor, &["a", "aa", "b", "bz", "c", "zz"]), ["a", "aa", "b", "bz"]);
+    }
+
+    #[test]
+    fn a_walk_waits_for_what_is_set_aside() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let frontier = Arc::new(Frontier::default());
+        frontier.add_root(source(folder.path()));
+        let Some(Task::List(root)) = frontier.next() else { panic!("the root comes first") };
+        frontier.add_children(&root, true, names(&["a", "b"]));
+        let aside = frontier.set_aside().expect("two are enough");
+        frontier.done();
+        let waiting = Arc::clone(&frontier);
+        let rest = std::thread::spawn(move || walked(&waiting, &[]));
+        assert_eq!(aside.names(), Some((&b"b"[..], &b""[..])));
+        frontier.take_back();
+        assert_eq!(rest.join().expect("no panic"), ["a", "b"]);
+    }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use shardex_catalog::{Domain, Fence, FileState, ShardId, SourceName};
-use shardex_seams::{Clock, Ledger, Registry, ShardWriter};
+use shardex_catalog::{Domain, Fence, FileState, ShardId, SourceName, Span};
+use shardex_seams::{Clock, History, Ledger, Registry, ShardWriter};
 use tokio::sync::mpsc;
 
 use crate::error::Error;
@@ -66,6 +66,37 @@ pub struct Control {
     pub cancel: Arc<AtomicBool>,
     /// Live counts.
     pub progress: Arc<Progress>,
+    /// What is left of a walk can be given to others.
+    pub rest: Rest,
+}
+
+/// What is left of a walk.
+#[derive(Clone, Default)]
+pub struct Rest(pub(crate) Arc<Frontier>);
+
+impl std::fmt::Debug for Rest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Rest")
+    }
+}
+
+impl Rest {
+    /// Sets a part of it aside, which is not walked before [`Rest::take_back`]; the walk does not end
+    /// before that or [`Rest::give_away`]. `None` while there is too little, or something is set aside.
+    #[must_use]
+    pub fn set_aside(&self) -> Option<Span> {
+        self.0.set_aside()
+    }
+
+    /// Others walk what was set aside.
+    pub fn give_away(&self) {
+        self.0.give_away();
+    }
+
+    /// What was set aside is walked here after all.
+    pub fn take_back(&self) {
+        self.0.take_back();
+    }
 }
 
 /// Ingests sources. Blocks until the end.
@@ -94,10 +125,36 @@ async fn run(
     let coverage = std::mem::replace(&mut settings.coverage, Coverage::Full);
     let contexts = open_sources(&sources, &stores, fence).await?;
     let (histories, healed) = heal::heal(&*stores.shards, &*stores.ledger, fence).await?;
-    let shared = Arc::new(Shared {
-        is_full: matches!(coverage, Coverage::Full),
+    let shared = share(settings, &coverage, &stores, &control, histories, &contexts);
+    let mut sequencer = Sequencer::new(Arc::clone(&shared), stores, fence, fence);
+    sequencer.failed.extend(healed.unreadable);
+    let is_interrupted = walk(&mut sequencer, &contexts, coverage, &control).await?;
+    let mut swept = Vec::new();
+    if !is_interrupted && shared.is_full && !shared.settings.dry_run {
+        control.progress.enter(Phase::Deleting);
+        for (at, source) in sources.iter().enumerate() {
+            let findings =
+                Findings { identity_changed: source.identity_changed, ..shared.roots[at].findings() };
+            swept.push(finish_source(&mut sequencer, &source.name, findings).await?);
+        }
+    }
+    control.progress.enter(Phase::Done);
+    Ok(outcome(&sequencer, &shared, &swept, is_interrupted))
+}
+
+/// What all threads of a run share.
+pub(crate) fn share(
+    settings: Settings,
+    coverage: &Coverage,
+    stores: &Stores,
+    control: &Control,
+    histories: HashMap<ShardId, History>,
+    contexts: &[Arc<SourceContext>],
+) -> Arc<Shared> {
+    Arc::new(Shared {
+        is_full: matches!(coverage, Coverage::Full | Coverage::Part { .. }),
         is_sample: matches!(coverage, Coverage::Sample),
-        frontier: Frontier::default(),
+        frontier: Arc::clone(&control.rest.0),
         ledger: Arc::clone(&stores.ledger),
         clock: Arc::clone(&stores.clock),
         histories,
@@ -109,41 +166,39 @@ async fn run(
         unreadable: AtomicU64::new(0),
         directories_skipped: AtomicU64::new(0),
         slots: std::sync::Mutex::default(),
-        convicts: try_suspects(&settings, &contexts),
+        convicts: try_suspects(&settings, contexts),
         roots: contexts.iter().map(|_| reader::RootFindings::default()).collect(),
         settings,
-    });
-    let mut sequencer = Sequencer::new(Arc::clone(&shared), stores, fence);
-    sequencer.failed.extend(healed.unreadable);
-    let read = read_all(&mut sequencer, &contexts, coverage).await;
+    })
+}
+
+/// Reads all that is to be covered, and records it. Returns whether it was interrupted.
+pub(crate) async fn walk(
+    sequencer: &mut Sequencer,
+    contexts: &[Arc<SourceContext>],
+    coverage: Coverage,
+    control: &Control,
+) -> Result<bool, Error> {
+    let read = read_all(sequencer, contexts, coverage).await;
     let is_interrupted = control.cancel.load(Ordering::Relaxed);
     control.progress.enter(Phase::Writing);
-    let recorded = match read {
-        Ok(()) => sequencer.barrier().await,
-        Err(error) => Err(error),
-    };
-    recorded?;
-    let mut swept = Vec::new();
-    if !is_interrupted && shared.is_full && !shared.settings.dry_run {
-        control.progress.enter(Phase::Deleting);
-        for (at, source) in sources.iter().enumerate() {
-            sequencer.adopt_leftovers(&source.name).await?;
-            let root = &shared.roots[at];
-            let findings = Findings {
-                root_was_listed: root.was_listed.load(Ordering::Relaxed),
-                root_is_empty: root.names.load(Ordering::Relaxed) == 0,
-                identity_changed: source.identity_changed,
-                ..Findings::default()
-            };
-            swept.push(sequencer.sweep(&source.name, findings).await?);
-        }
-    }
-    if let Some(folder) = &shared.settings.breadcrumbs {
+    read?;
+    sequencer.barrier().await?;
+    if let Some(folder) = &sequencer.shared.settings.breadcrumbs {
         // Nothing died, so nobody is suspect.
         let _ = suspects::clear(folder);
     }
-    control.progress.enter(Phase::Done);
-    Ok(outcome(&sequencer, &shared, &swept, is_interrupted))
+    Ok(is_interrupted)
+}
+
+/// Records what walks of a source have left behind, and carries out its deletions.
+pub(crate) async fn finish_source(
+    sequencer: &mut Sequencer,
+    source: &SourceName,
+    findings: Findings,
+) -> Result<Swept, Error> {
+    sequencer.adopt_leftovers(source).await?;
+    sequencer.sweep(source, findings).await
 }
 
 /// Reads the files, at which the readers of a run that died were, each in a process of its own. Those
@@ -165,7 +220,7 @@ fn try_suspects(settings: &Settings, sources: &[Arc<SourceContext>]) -> HashMap<
     convicts
 }
 
-async fn open_sources(
+pub(crate) async fn open_sources(
     sources: &[SourceRoot],
     stores: &Stores,
     fence: Fence,
@@ -203,6 +258,14 @@ async fn read_all(
     match coverage {
         Coverage::FilesFrom { list, delimiter } => {
             threads.start_feeder(contexts.to_vec(), list, delimiter)?;
+        }
+        Coverage::Part { span, excluded } => {
+            if let Some(source) = contexts.first() {
+                shared.frontier.add_span(Arc::clone(source), span, excluded);
+            }
+            if shared.settings.count_ahead {
+                threads.start_counter(contexts.to_vec())?;
+            }
         }
         Coverage::Full | Coverage::Sample => {
             contexts.iter().rev().for_each(|source| shared.frontier.add_root(Arc::clone(source)));
@@ -254,7 +317,12 @@ async fn take_events(
     Ok(())
 }
 
-fn outcome(sequencer: &Sequencer, shared: &Shared, swept: &[Swept], is_interrupted: bool) -> Outcome {
+pub(crate) fn outcome(
+    sequencer: &Sequencer,
+    shared: &Shared,
+    swept: &[Swept],
+    is_interrupted: bool,
+) -> Outcome {
     let progress = shared.progress.snapshot();
     let sum = |of: fn(&Swept) -> u64| swept.iter().map(of).sum();
     let unreadable_directories = shared.unreadable.load(Ordering::Relaxed);

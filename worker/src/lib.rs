@@ -5,6 +5,7 @@
 //! stores through the seams only, and nothing of SQL or of where they are.
 
 mod adaptive;
+pub mod agent;
 mod buffers;
 mod compare;
 mod count;
@@ -33,13 +34,15 @@ mod tally;
 mod threads;
 mod ticker;
 mod tree;
+mod unit;
 mod watch;
 
 pub use error::Error;
 pub use filters::{Filters, InvalidFilter};
 pub use heal::{HealReport, heal};
-pub use ingest::{Control, SourceRoot, Stores, ingest};
+pub use ingest::{Control, Rest, SourceRoot, Stores, ingest};
 pub use outcome::{Ended, HeldSource, Outcome};
 pub use progress::{Progress, Snapshot};
 pub use settings::{BeforeRead, Coverage, Readers, Settings};
 pub use suspects::{Probe, Suspect, Verdict};
+pub use unit::{RootSeen, Task, Unit, UnitOutcome, run_unit};

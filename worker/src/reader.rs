@@ -12,6 +12,7 @@ use shardex_seams::{Clock, History, Ledger, StoreError};
 use tokio::sync::mpsc;
 
 use crate::frontier::{Frontier, Task, Visit};
+use crate::hold::Findings;
 use crate::list::{self, Kind, Listing};
 use crate::part::{self, Chunk, Item, PARTS_TOGETHER, Part, ReadFile};
 use crate::progress::Progress;
@@ -43,7 +44,7 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) is_full: bool,
     pub(crate) is_sample: bool,
-    pub(crate) frontier: Frontier,
+    pub(crate) frontier: Arc<Frontier>,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) histories: HashMap<ShardId, History>,
@@ -71,6 +72,17 @@ pub(crate) struct RootFindings {
     pub(crate) was_listed: AtomicBool,
     /// Names in it.
     pub(crate) names: AtomicU64,
+}
+
+impl RootFindings {
+    /// As the sweep takes them.
+    pub(crate) fn findings(&self) -> Findings {
+        Findings {
+            root_was_listed: self.was_listed.load(Ordering::Relaxed),
+            root_is_empty: self.names.load(Ordering::Relaxed) == 0,
+            ..Findings::default()
+        }
+    }
 }
 
 impl Shared {
@@ -201,14 +213,16 @@ impl Reader<'_> {
             return Ok(None);
         }
         let (listing, bits) = list::list(directory.as_fd(), shared.settings.names_max)?;
-        shared.progress.directories.fetch_add(1, Ordering::Relaxed);
-        if visit.path.is_root() {
-            let root = &shared.roots[visit.source.number];
-            root.names.store(listing.total as u64, Ordering::Relaxed);
-            root.was_listed.store(true, Ordering::Relaxed);
+        if visit.within.is_none() {
+            shared.progress.directories.fetch_add(1, Ordering::Relaxed);
+            if visit.path.is_root() {
+                let root = &shared.roots[visit.source.number];
+                root.names.store(listing.total as u64, Ordering::Relaxed);
+                root.was_listed.store(true, Ordering::Relaxed);
+            }
         }
         if bits > 0 {
-            shared.frontier.add_passes(&visit.source, &visit.path, bits);
+            shared.frontier.add_passes(visit, bits);
         }
         Ok(Some((directory, listing, bits)))
     }
@@ -237,7 +251,10 @@ impl Reader<'_> {
         range: &DirectoryRange,
     ) -> Result<Looked, StoreError> {
         let children = self.enterable(visit, listing.directories);
-        self.shared.frontier.add_children(&visit.source, &visit.path, children.clone());
+        self.shared.frontier.add_children(visit, range.is_whole(), children.clone());
+        if visit.within.is_some() {
+            return Ok(Looked::Done);
+        }
         let directory = Arc::new(directory);
         let ranges = part::part_ranges(range, listing.files.len() + children.len());
         let mut parts = vec![Names::default(); ranges.len()];

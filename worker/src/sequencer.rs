@@ -54,6 +54,8 @@ pub(crate) struct Sequencer {
     pub(crate) shared: Arc<Shared>,
     pub(crate) stores: Stores,
     pub(crate) fence: Fence,
+    /// The lowest fence of the job: rows with it or a higher one were written by it.
+    pub(crate) since: Fence,
     pub(crate) tally: Tally,
     /// Shards that cannot be written, with the reason.
     pub(crate) failed: BTreeMap<ShardId, String>,
@@ -72,12 +74,13 @@ pub(crate) struct Sequencer {
 }
 
 impl Sequencer {
-    pub(crate) fn new(shared: Arc<Shared>, stores: Stores, fence: Fence) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, stores: Stores, fence: Fence, since: Fence) -> Self {
         let last_barrier = stores.clock.elapsed();
         Self {
             shared,
             stores,
             fence,
+            since,
             tally: Tally::default(),
             failed: BTreeMap::new(),
             parts: HashMap::new(),

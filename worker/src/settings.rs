@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shardex_catalog::{FileName, Placement};
+use shardex_catalog::{FileName, Placement, Span};
 
 use crate::filters::Filters;
 use crate::suspects::Probe;
@@ -30,6 +30,14 @@ pub enum Readers {
 pub enum Coverage {
     /// All. Only then can what is gone be told.
     Full,
+    /// A part of the only source: what is gone of it can be told, and is left to whoever finishes the
+    /// job.
+    Part {
+        /// The part.
+        span: Span,
+        /// What others walk of it.
+        excluded: Vec<Span>,
+    },
     /// The first file of each directory, by name.
     Sample,
     /// The files that this list names, one a line (or ended by NUL): absolute paths below a source's

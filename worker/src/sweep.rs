@@ -191,7 +191,7 @@ impl Sequencer {
                         continue;
                     }
                     let found =
-                        self.stores.shards.moved(shard.clone(), range.clone(), names, self.fence).await;
+                        self.stores.shards.moved(shard.clone(), range.clone(), names, self.since).await;
                     match found {
                         Ok(found) => moved += found,
                         Err(error) => self.shard_failed(&shard, error)?,

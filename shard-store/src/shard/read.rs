@@ -66,7 +66,7 @@ pub(crate) fn moved(
         "SELECT sop_instance_uid, digest FROM file WHERE directory = ?1 AND name = ?2 AND digest IS NOT NULL",
     )?;
     let mut twin = connection.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM file WHERE sop_instance_uid = ?1 AND digest = ?2 AND fence = ?3)",
+        "SELECT EXISTS (SELECT 1 FROM file WHERE sop_instance_uid = ?1 AND digest = ?2 AND fence >= ?3)",
     )?;
     // Thousands of copies of one file are asked for once.
     let mut known: HashMap<(Vec<u8>, Vec<u8>), bool> = HashMap::new();

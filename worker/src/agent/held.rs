@@ -1,0 +1,283 @@
+//! The units that this worker holds, and what becomes of them.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use shardex_catalog::{Fence, Placement, Span};
+use shardex_proto::v1::unit_report::End;
+use shardex_proto::v1::{ReportReply, UnitFinished, UnitGrant, UnitKind, UnitReport, UnitTotals};
+use tokio::sync::Notify;
+
+use super::options::{settings, source_in, span_in, span_out};
+use super::{AgentSettings, UnitStores};
+use crate::ingest::{Control, SourceRoot};
+use crate::outcome::{Ended, Outcome};
+use crate::progress::Progress;
+use crate::unit::{RootSeen, Task, Unit, UnitOutcome, run_unit};
+
+/// Units by number and fence: the same unit may come back under a higher one.
+type Key = (u64, u64);
+
+/// A unit that is worked on, or has ended and was not acknowledged yet.
+struct Held {
+    control: Control,
+    kind: UnitKind,
+    aside: Option<Span>,
+    /// What became of it.
+    result: Option<Result<UnitOutcome, String>>,
+    /// Nobody wants to know.
+    is_dropped: bool,
+}
+
+#[derive(Default)]
+struct Units(Mutex<BTreeMap<Key, Held>>);
+
+impl Units {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Held>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The units of a worker.
+pub(super) struct Table {
+    settings: Arc<AgentSettings>,
+    stores: Arc<dyn UnitStores>,
+    units: Arc<Units>,
+    wake: Arc<Notify>,
+}
+
+impl Table {
+    pub(super) fn new(settings: Arc<AgentSettings>, stores: Arc<dyn UnitStores>, wake: Arc<Notify>) -> Self {
+        Self { settings, stores, units: Arc::default(), wake }
+    }
+
+    /// Units that take a slot.
+    pub(super) fn running(&self) -> u32 {
+        let running = self.units.lock().values().filter(|held| held.result.is_none()).count();
+        u32::try_from(running).unwrap_or(u32::MAX)
+    }
+
+    /// Whether no unit runs.
+    pub(super) fn has_ended(&self) -> bool {
+        self.running() == 0
+    }
+
+    /// Tells every unit to stop; each is given back when it has.
+    pub(super) fn stop_all(&self) {
+        for held in self.units.lock().values() {
+            held.control.rest.take_back();
+            held.control.cancel.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// As [`Table::stop_all`], and nobody wants to know: the lease is over.
+    pub(super) fn lose_all(&self) {
+        self.stop_all();
+        self.units.lock().values_mut().for_each(|held| held.is_dropped = true);
+        self.forget();
+    }
+
+    /// What is to be said of each unit.
+    pub(super) fn reports(&self) -> Vec<UnitReport> {
+        let units = self.units.lock();
+        let wanted = units.iter().filter(|(_, held)| !held.is_dropped);
+        wanted.map(|((unit, fence), held)| report(*unit, *fence, held)).collect()
+    }
+
+    /// Takes an answer.
+    pub(super) fn take(&self, reply: &ReportReply, is_draining: bool) {
+        self.change(&reply.dropped, |held| {
+            held.is_dropped = true;
+            held.control.rest.take_back();
+            held.control.cancel.store(true, Ordering::Relaxed);
+        });
+        self.change(&reply.split_done, |held| {
+            held.aside = None;
+            held.control.rest.give_away();
+        });
+        let mut is_new = false;
+        self.change(&reply.split_wanted, |held| {
+            if held.aside.is_none() && held.result.is_none() {
+                held.aside = held.control.rest.set_aside();
+                is_new |= held.aside.is_some();
+            }
+        });
+        if is_new {
+            self.wake.notify_one();
+        }
+        self.forget();
+        for grant in reply.granted.iter().filter(|_| !is_draining) {
+            self.start(grant, &reply.placement);
+        }
+    }
+
+    /// Changes every held unit of these numbers.
+    fn change(&self, units: &[u64], mut change: impl FnMut(&mut Held)) {
+        let mut table = self.units.lock();
+        for unit in units {
+            table.range_mut((*unit, 0)..=(*unit, u64::MAX)).for_each(|(_, held)| change(held));
+        }
+    }
+
+    fn forget(&self) {
+        self.units.lock().retain(|_, held| !(held.is_dropped && held.result.is_some()));
+    }
+
+    fn start(&self, grant: &UnitGrant, placement: &str) {
+        let key = (grant.unit, grant.fence);
+        let control = Control::default();
+        {
+            let mut units = self.units.lock();
+            if units.contains_key(&key) {
+                return;
+            }
+            let held = Held {
+                control: control.clone(),
+                kind: grant.kind(),
+                aside: None,
+                result: None,
+                is_dropped: false,
+            };
+            units.insert(key, held);
+        }
+        let (settings, stores) = (Arc::clone(&self.settings), Arc::clone(&self.stores));
+        let (units, wake) = (Arc::clone(&self.units), Arc::clone(&self.wake));
+        let (grant, placement) = (grant.clone(), placement.to_owned());
+        tokio::spawn(async move {
+            let result = work(&settings, &*stores, &grant, &placement, control).await;
+            if let Err(why) = &result {
+                tracing::warn!(unit = grant.unit, why, "a unit was given up");
+            }
+            if let Some(held) = units.lock().get_mut(&key) {
+                held.result = Some(result);
+            }
+            wake.notify_one();
+        });
+    }
+}
+
+/// Works a unit off.
+async fn work(
+    settings: &AgentSettings,
+    stores: &dyn UnitStores,
+    grant: &UnitGrant,
+    placement: &str,
+    control: Control,
+) -> Result<UnitOutcome, String> {
+    let placement: Placement = (settings.parse_placement)(placement)?;
+    let unit =
+        Unit { task: task(settings, grant)?, fence: Fence(grant.fence), since: Fence(grant.job_fence) };
+    let mut how = self::settings(grant.options.as_ref().unwrap_or(&Default::default()), placement)?;
+    how.probe = settings.probe.clone();
+    how.count_ahead = matches!(&unit.task, Task::Walk { span, excluded, .. }
+        if span.directory().is_root() && span.names().is_none() && excluded.is_empty());
+    let stores = stores.begin(grant.unit, unit.fence).await?;
+    let worked = tokio::task::spawn_blocking(move || run_unit(unit, how, stores, &control)).await;
+    worked.map_err(|_| "the unit crashed".to_owned())?.map_err(|error| error.without_paths())
+}
+
+fn task(settings: &AgentSettings, grant: &UnitGrant) -> Result<Task, String> {
+    if grant.kind() == UnitKind::Heal {
+        return Ok(Task::Heal);
+    }
+    let (name, domain) = source_in(grant)?;
+    let mount = settings.mounts.iter().find(|mount| mount.name == name);
+    let mount = mount.ok_or_else(|| format!("source `{name}` is not mounted here"))?;
+    let source = SourceRoot {
+        name,
+        domain,
+        root: mount.root.clone(),
+        identity_changed: grant.identity_changed,
+        skips_stubs: false,
+    };
+    match grant.kind() {
+        UnitKind::Walk => {
+            let span = span_in(&grant.root.clone().unwrap_or_default())?;
+            let excluded = grant.exclusions.iter().map(span_in).collect::<Result<_, _>>()?;
+            Ok(Task::Walk { source, span, excluded })
+        }
+        UnitKind::Finish => {
+            let root = RootSeen { was_listed: grant.root_was_listed, is_empty: grant.root_is_empty };
+            Ok(Task::Finish { source, root })
+        }
+        UnitKind::Heal | UnitKind::Unspecified => Err("a unit of a kind that is not known here".to_owned()),
+    }
+}
+
+fn report(unit: u64, fence: u64, held: &Held) -> UnitReport {
+    let outcome = held.result.as_ref().and_then(|result| result.as_ref().ok());
+    let totals = match outcome.and_then(|done| done.outcome.as_ref()) {
+        Some(outcome) => totals_of(outcome),
+        None => totals_so_far(&held.control.progress),
+    };
+    UnitReport {
+        unit,
+        fence,
+        totals: Some(totals),
+        set_aside: held.aside.iter().map(span_out).collect(),
+        end: held.result.as_ref().map(|result| end(result, held.kind)),
+    }
+}
+
+fn end(result: &Result<UnitOutcome, String>, kind: UnitKind) -> End {
+    let done = match result {
+        Ok(done) => done,
+        Err(why) => return End::Failed(why.clone()),
+    };
+    let mut finished = UnitFinished {
+        root_was_listed: done.root.map(|root| root.was_listed),
+        root_is_empty: done.root.is_some_and(|root| root.is_empty),
+        ..UnitFinished::default()
+    };
+    match done.outcome.as_ref().map(|outcome| &outcome.ended) {
+        None | Some(Ended::Complete) => {}
+        Some(Ended::Interrupted) => return End::Failed("it was given back".to_owned()),
+        Some(Ended::Held(sources)) => finished.held = sources.first().map(|held| held.why.to_owned()),
+        Some(Ended::Incomplete { failed_shards, .. }) if !failed_shards.is_empty() => {
+            // Their rows are lost: the whole is tried again, and what is recorded is skipped.
+            let (shard, _) = &failed_shards[0];
+            let what = if kind == UnitKind::Finish { "finished" } else { "written" };
+            return End::Failed(format!(
+                "{} shards could not be {what}, shard {shard} first",
+                failed_shards.len()
+            ));
+        }
+        Some(Ended::Incomplete { unreadable_directories, .. }) => {
+            finished.unreadable_directories = *unreadable_directories;
+        }
+    }
+    End::Finished(finished)
+}
+
+fn totals_so_far(progress: &Progress) -> UnitTotals {
+    let now = progress.snapshot();
+    UnitTotals {
+        files: now.files,
+        opened: now.opened,
+        unchanged: now.unchanged,
+        directories: now.directories,
+        bytes: now.bytes,
+        states: now.states.iter().map(|(state, count)| (state.to_string(), *count)).collect(),
+        estimate: now.estimate,
+        ..UnitTotals::default()
+    }
+}
+
+fn totals_of(outcome: &Outcome) -> UnitTotals {
+    UnitTotals {
+        files: outcome.files,
+        opened: outcome.opened,
+        unchanged: outcome.unchanged,
+        directories: outcome.directories,
+        bytes: outcome.bytes,
+        states: outcome.states.iter().map(|(state, count)| (state.to_string(), *count)).collect(),
+        new_files: outcome.new,
+        changed: outcome.changed,
+        returned: outcome.returned,
+        missing: outcome.missing,
+        deleted: outcome.deleted,
+        moved: outcome.moved,
+        estimate: None,
+    }
+}
