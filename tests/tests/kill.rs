@@ -1,43 +1,13 @@
 //! Killed at random points, with a tree that changes in between: after one undisturbed run the
 //! logical dump is that of a fresh archive over the final tree.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use shardex_tests::{Instance, Random, Shardex, write_series};
+use shardex_tests::{Random, Shardex, change_tree, write_tree};
 
 const ROUNDS: u64 = 5;
 const KILLS: usize = 5;
-
-fn change_tree(root: &Path, random: &mut Random, step: u32) -> Result<()> {
-    let series = |n: usize| root.join(format!("p{}/s{n}", n % 4));
-    for _ in 0..6 {
-        let n = random.below(24);
-        let folder = series(n);
-        let file = folder.join(format!("im{:05}.dcm", 1 + random.below(60)));
-        match random.below(6) {
-            // Another instance in the place of a file, perhaps of another study.
-            0 if file.exists() => {
-                let number = u32::try_from(random.below(9))?;
-                std::fs::write(&file, Instance::numbered(90 + number, 900 + step, 1, number).bytes())?;
-            }
-            1 if file.exists() => std::fs::remove_file(&file)?,
-            2 if file.exists() => {
-                std::fs::create_dir_all(root.join("moved"))?;
-                std::fs::rename(&file, root.join(format!("moved/{step}-{n}-{}.dcm", random.next())))?;
-            }
-            3 => write_series(&root.join(format!("new{step}-{n}")), 50, 500 + step, u32::try_from(n)?, 12)?,
-            4 if file.exists() => std::fs::write(&file, b"no longer DICOM")?,
-            5 if file.exists() => {
-                std::fs::create_dir_all(root.join("copies"))?;
-                std::fs::copy(&file, root.join(format!("copies/{step}-{n}.dcm")))?;
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
 
 fn kill_after(shardex: &Shardex, tree: &str, delay: Duration) -> Result<()> {
     let mut child =
@@ -65,9 +35,7 @@ fn check(seed: u64) -> Result<()> {
     let mut random = Random::new(seed);
     let folder = tempfile::tempdir()?;
     let tree = folder.path().join("tree");
-    for n in 0..24 {
-        write_series(&tree.join(format!("p{}/s{n}", n % 4)), n % 4, n / 3, n, 60)?;
-    }
+    write_tree(&tree)?;
     let text = tree.to_string_lossy().into_owned();
     let shardex = Shardex::new(&folder.path().join("archive"))?;
     for step in 0..KILLS {

@@ -1,0 +1,205 @@
+//! A cluster of real processes: whatever dies, sleeps or changes, its logical dump ends as that of one
+//! process over the final tree.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+use shardex_tests::cluster::{Cluster, Etcd, wait_for};
+use shardex_tests::{Random, Shardex, change_tree, write_tree};
+use tempfile::TempDir;
+
+/// Longer than the leases that tests give.
+const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(5);
+
+struct Place {
+    folder: TempDir,
+    tree: PathBuf,
+}
+
+impl Place {
+    fn new() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let tree = folder.path().join("tree");
+        write_tree(&tree)?;
+        Ok(Self { folder, tree })
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Two workers and a router behind one coordinator that keeps its state in a file.
+    fn small(&self) -> Result<Cluster> {
+        let mut cluster = Cluster::new(self.path(), &self.tree)?;
+        cluster.add_coordinator(&["--state", &self.path().join("state").to_string_lossy()])?;
+        cluster.add_worker()?;
+        cluster.add_worker()?;
+        cluster.add_router()?;
+        Ok(cluster)
+    }
+
+    /// The dump of one process over the tree as it is now.
+    fn expected(&self) -> Result<String> {
+        let folder = tempfile::tempdir()?;
+        let one = Shardex::new(&folder.path().join("archive"))?;
+        one.ingest(&[&format!("s={}", self.tree.display())])?;
+        one.dump()
+    }
+
+    fn check(&self, cluster: &Cluster) -> Result<()> {
+        let (ours, expected) = (cluster.dump()?, self.expected()?);
+        let more: Vec<_> = ours.lines().filter(|line| !expected.contains(*line)).take(3).collect();
+        let less: Vec<_> = expected.lines().filter(|line| !ours.contains(*line)).take(3).collect();
+        assert_eq!((more, less), (Vec::new(), Vec::new()));
+        assert!(ours.lines().count() > 1000, "a dump of {} lines", ours.lines().count());
+        Ok(())
+    }
+}
+
+#[test]
+fn two_workers_do_what_one_process_does() -> Result<()> {
+    let place = Place::new()?;
+    let cluster = place.small()?;
+    let job = cluster.wait(cluster.submit(&[])?)?;
+    assert_eq!((&job["state"], &job["totals"]["files"]), (&"complete".into(), &1440.into()), "{job}");
+    place.check(&cluster)?;
+    let count = cluster.ask(&["sql", "SELECT count(*), count(DISTINCT StudyInstanceUID) FROM instances", "--format", "csv"])?;
+    assert_eq!(count.out.lines().last(), Some("1440,8"), "{}", count.err);
+
+    change_tree(&place.tree, &mut Random::new(1), 1)?;
+    let job = cluster.wait(cluster.submit(&[])?)?;
+    assert_eq!(job["state"], "complete", "{job}");
+    assert!(job["totals"]["opened"].as_u64() < Some(100), "unchanged files are not opened: {job}");
+    place.check(&cluster)
+}
+
+#[test]
+fn an_embedded_archive_is_adopted_as_it_is() -> Result<()> {
+    let place = Place::new()?;
+    let one = Shardex::new(&place.path().join("store-0"))?;
+    one.ingest(&[&format!("s={}", place.tree.display())])?;
+    let mut cluster = Cluster::new(place.path(), &place.tree)?;
+    cluster.add_coordinator(&["--state", &place.path().join("state").to_string_lossy()])?;
+    cluster.add_worker()?;
+    cluster.add_router()?;
+    place.check(&cluster)?;
+    cluster.add_worker()?;
+    let job = cluster.wait(cluster.submit(&[])?)?;
+    assert_eq!((&job["state"], &job["totals"]["opened"]), (&"complete".into(), &0.into()), "{job}");
+    place.check(&cluster)
+}
+
+#[test]
+fn killed_workers_come_back_and_nothing_is_lost() -> Result<()> {
+    let place = Place::new()?;
+    let mut cluster = place.small()?;
+    let mut random = Random::new(7);
+    for step in 0..4 {
+        let job = cluster.submit(&["--accept-deletions"])?;
+        std::thread::sleep(Duration::from_millis(random.below(1500) as u64));
+        let victim = random.below(2);
+        cluster.workers[victim].kill()?;
+        change_tree(&place.tree, &mut random, step)?;
+        cluster.workers[victim].restart()?;
+        cluster.wait(job)?;
+    }
+    let job = cluster.wait(cluster.submit(&["--accept-deletions"])?)?;
+    assert_eq!(job["state"], "complete", "{job}");
+    place.check(&cluster)
+}
+
+#[test]
+fn a_worker_that_slept_through_its_lease_harms_nothing() -> Result<()> {
+    let place = Place::new()?;
+    let mut cluster = place.small()?;
+    let mut random = Random::new(3);
+    for step in 0..2 {
+        let job = cluster.submit(&["--accept-deletions"])?;
+        std::thread::sleep(Duration::from_millis(200 + random.below(600) as u64));
+        let sleeper = random.below(2);
+        cluster.workers[sleeper].signal("STOP")?;
+        change_tree(&place.tree, &mut random, step)?;
+        std::thread::sleep(LONGER_THAN_A_LEASE);
+        cluster.workers[sleeper].signal("CONT")?;
+        cluster.wait(job)?;
+    }
+    let job = cluster.wait(cluster.submit(&["--accept-deletions"])?)?;
+    assert_eq!(job["state"], "complete", "{job}");
+    place.check(&cluster)
+}
+
+#[test]
+fn a_coordinator_may_be_restarted_at_any_time() -> Result<()> {
+    let place = Place::new()?;
+    let mut cluster = place.small()?;
+    let job = cluster.submit(&[])?;
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_millis(400));
+        cluster.coordinators[0].restart()?;
+    }
+    assert_eq!(cluster.wait(job)?["state"], "complete");
+    place.check(&cluster)
+}
+
+#[test]
+fn a_stand_by_leads_when_the_leader_or_an_etcd_member_dies() -> Result<()> {
+    let place = Place::new()?;
+    let Some(mut etcd) = Etcd::start(&place.path().join("etcd"), 3)? else {
+        eprintln!("SKIPPED 1 test: etcd is not installed (Debian: etcd-server)");
+        return Ok(());
+    };
+    let urls = etcd.urls.join(",");
+    let mut cluster = Cluster::new(place.path(), &place.tree)?;
+    cluster.add_coordinator(&["--etcd", &urls])?;
+    cluster.add_coordinator(&["--etcd", &urls])?;
+    cluster.add_worker()?;
+    cluster.add_worker()?;
+    cluster.add_router()?;
+    assert_eq!(cluster.wait(cluster.submit(&[])?)?["state"], "complete");
+    change_tree(&place.tree, &mut Random::new(5), 1)?;
+    let job = cluster.submit(&["--accept-deletions"])?;
+    cluster.coordinators[0].kill()?;
+    etcd.kill(1)?;
+    assert_eq!(cluster.wait(job)?["state"], "complete");
+    place.check(&cluster)?;
+    etcd.restart(1)?;
+    cluster.coordinators[0].restart()?;
+    wait_for("both coordinators answer", || Ok(cluster.operate(&["workers", "list"])?.code == Some(0)))?;
+    assert_eq!(cluster.wait(cluster.submit(&[])?)?["state"], "complete");
+    place.check(&cluster)
+}
+
+#[test]
+fn a_query_fails_while_an_owner_is_silent_unless_a_part_will_do() -> Result<()> {
+    let place = Place::new()?;
+    let mut cluster = place.small()?;
+    cluster.wait(cluster.submit(&[])?)?;
+    let statement = "SELECT count(*) FROM instances";
+    cluster.workers[1].kill()?;
+    let whole = cluster.ask(&["sql", statement])?;
+    assert_eq!(whole.code, Some(1), "{}", whole.out);
+    assert!(whole.err.contains("w1"), "it names the worker: {}", whole.err);
+    let part = cluster.ask(&["sql", statement, "--allow-partial"])?;
+    assert_eq!(part.code, Some(5), "{}", part.err);
+    cluster.workers[1].restart()?;
+    wait_for("all shards answer again", || Ok(cluster.ask(&["sql", statement])?.code == Some(0)))
+}
+
+#[test]
+fn an_empty_mount_gets_no_work() -> Result<()> {
+    let place = Place::new()?;
+    let mut cluster = place.small()?;
+    cluster.wait(cluster.submit(&[])?)?;
+    let elsewhere = place.path().join("unmounted");
+    std::fs::rename(&place.tree, &elsewhere)?;
+    std::fs::create_dir(&place.tree)?;
+    let job = cluster.submit(&[])?;
+    std::thread::sleep(LONGER_THAN_A_LEASE);
+    let shown = cluster.job(job)?;
+    assert!(["running", "waiting"].iter().any(|state| shown["state"] == *state), "{shown}");
+    std::fs::remove_dir(&place.tree)?;
+    std::fs::rename(&elsewhere, &place.tree)?;
+    assert_eq!(cluster.wait(job)?["totals"]["opened"], 0);
+    place.check(&cluster)
+}
