@@ -3,6 +3,7 @@
 //! State lives behind [`shardex_seams::StateStore`] and changes by compare-and-set only. What a
 //! source is and whether it may be taken is decided by pure functions.
 
+pub mod cluster;
 mod error;
 mod identity;
 mod jobs;

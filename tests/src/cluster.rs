@@ -70,7 +70,8 @@ impl Process {
     /// # Errors
     /// If `kill` fails.
     pub fn signal(&self, signal: &str) -> Result<()> {
-        let status = Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status()?;
+        let status =
+            Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status()?;
         anyhow::ensure!(status.success(), "kill -{signal} failed");
         Ok(())
     }
@@ -266,8 +267,8 @@ impl Cluster {
     /// # Errors
     /// If it does not start.
     pub fn add_router(&mut self) -> Result<()> {
-        let arguments =
-            ["router", "--listen", "127.0.0.1:0", "--coordinator", &self.coordinator_urls()].map(str::to_owned);
+        let arguments = ["router", "--listen", "127.0.0.1:0", "--coordinator", &self.coordinator_urls()]
+            .map(str::to_owned);
         self.router = Some(Process::start(self.shardex.binary(), arguments.into())?);
         Ok(())
     }

@@ -64,7 +64,12 @@ fn two_workers_do_what_one_process_does() -> Result<()> {
     let job = cluster.wait(cluster.submit(&[])?)?;
     assert_eq!((&job["state"], &job["totals"]["files"]), (&"complete".into(), &1440.into()), "{job}");
     place.check(&cluster)?;
-    let count = cluster.ask(&["sql", "SELECT count(*), count(DISTINCT StudyInstanceUID) FROM instances", "--format", "csv"])?;
+    let count = cluster.ask(&[
+        "sql",
+        "SELECT count(*), count(DISTINCT StudyInstanceUID) FROM instances",
+        "--format",
+        "csv",
+    ])?;
     assert_eq!(count.out.lines().last(), Some("1440,8"), "{}", count.err);
 
     change_tree(&place.tree, &mut Random::new(1), 1)?;

@@ -32,6 +32,6 @@ impl Mount {
             Some(String::from_utf8_lossy(&bytes).lines().next().unwrap_or_default().to_owned())
         });
         let root_entries = u32::try_from(root_entries).unwrap_or(u32::MAX);
-        SourceMount { name: self.name.to_string(), marker, root_entries }
+        SourceMount { name: self.name.to_string(), marker, root_entries, refused: String::new() }
     }
 }
