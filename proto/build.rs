@@ -2,7 +2,7 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::var("OUT_DIR")?;
-    let names = ["common", "query", "coordinator", "jobs"];
+    let names = ["common", "query", "coordinator", "jobs", "store"];
     let files = names.map(|name| format!("shardex/v1/{name}.proto"));
     tonic_prost_build::configure()
         .bytes(".")

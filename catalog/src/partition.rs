@@ -148,6 +148,19 @@ impl PartitionScheme {
 }
 
 impl PartitionKey {
+    /// Reverses [`PartitionKey::label`]; `None` for a text that is no label.
+    #[must_use]
+    pub fn from_label(label: &str) -> Option<Self> {
+        let part = |part: &'_ str| {
+            let known =
+                ["domain=", "institution=", "date="].iter().find_map(|prefix| part.strip_prefix(prefix));
+            known.map(str::to_owned).or_else(|| (part == "all").then(|| part.to_owned()))
+        };
+        let parts: Option<Vec<String>> = label.split('|').map(part).collect();
+        let slug = parts?.iter().map(|part| slug(part)).collect::<Vec<_>>().join("+");
+        Some(Self { label: label.to_owned(), slug })
+    }
+
     /// The label: stable, and unique to the partition.
     #[must_use]
     pub fn label(&self) -> &str {

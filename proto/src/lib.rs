@@ -4,9 +4,12 @@
 //! Generated types stop at the adaptors that use this crate. Nothing here knows who serves.
 
 mod fault;
+pub mod packed;
 mod rows;
 
 pub use fault::Fault;
+pub use packed::schema_digest;
+pub use prost::bytes::Bytes;
 pub use rows::{MalformedRows, RowPacker, RowReader};
 
 /// Version of the protocol. Another one is refused, so it grows only where old and new callers

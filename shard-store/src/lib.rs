@@ -30,6 +30,7 @@ mod thread;
 pub use archive::{Archive, ArchiveError, ArchiveSettings, ReadArchive, SourceRoots};
 pub use leaf::LeafPool;
 pub use ledger::{LedgerFile, LedgerReader, LedgerRow};
+pub use manifest::{placement_from_text, placement_to_text};
 pub use pool::ShardPool;
 pub use rebuild::Healed;
 pub use registry::RegistryFile;

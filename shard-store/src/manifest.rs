@@ -107,6 +107,22 @@ impl Manifest {
     }
 }
 
+/// A placement as `archive.toml` has it: what the processes of a cluster compare.
+///
+/// # Errors
+/// A text if it cannot be written, which no sound placement gives.
+pub fn placement_to_text(placement: &Placement) -> Result<String, String> {
+    toml::to_string(&Manifest::new(placement)).map_err(|error| error.to_string())
+}
+
+/// Reverses [`placement_to_text`].
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn placement_from_text(text: &str) -> Result<Placement, String> {
+    Manifest::parse(text)?.placement(Path::new("archive.toml")).map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

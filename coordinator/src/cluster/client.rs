@@ -1,5 +1,6 @@
 //! Asks the coordinator that leads, whichever it is.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -45,6 +46,9 @@ impl std::fmt::Debug for Client {
     }
 }
 
+/// A method of a service.
+type Method<R, T> = fn(Peer, R) -> Pin<Box<dyn Future<Output = Result<T, Status>> + Send>>;
+
 macro_rules! calls {
     ($client:ident: $($(#[$doc:meta])* $name:ident($request:ty) -> $answer:ty;)*) => {
         $(
@@ -53,11 +57,11 @@ macro_rules! calls {
             /// # Errors
             /// [`ClientError`].
             pub async fn $name(&self, request: $request) -> Result<$answer, ClientError> {
-                self.ask(async |peer| {
+                self.ask(request, |peer, request| Box::pin(async move {
                     let client = $client::new(peer).max_decoding_message_size(MESSAGE_BYTES_MAX);
                     let mut client = client.max_encoding_message_size(MESSAGE_BYTES_MAX);
-                    client.$name(request.clone()).await.map(Response::into_inner)
-                })
+                    client.$name(request).await.map(Response::into_inner)
+                }))
                 .await
             }
         )*
@@ -105,14 +109,14 @@ impl Client {
         shards(v1::ShardsRequest) -> v1::ShardsReply;
     }
 
-    async fn ask<T>(&self, call: impl AsyncFn(Peer) -> Result<T, Status>) -> Result<T, ClientError> {
+    async fn ask<R: Clone, T>(&self, request: R, method: Method<R, T>) -> Result<T, ClientError> {
         let until = tokio::time::Instant::now() + self.patience;
         let mut why = "none was named".to_owned();
         loop {
             let first = self.first.load(Ordering::Relaxed);
             for offset in 0..self.peers.len() {
                 let number = (first + offset) % self.peers.len();
-                match self.ask_one(number, &call).await {
+                match self.ask_one(number, request.clone(), method).await {
                     Ok(answer) => {
                         self.first.store(number, Ordering::Relaxed);
                         return Ok(answer);
@@ -128,13 +132,9 @@ impl Client {
         }
     }
 
-    async fn ask_one<T>(
-        &self,
-        number: usize,
-        call: &impl AsyncFn(Peer) -> Result<T, Status>,
-    ) -> Result<T, Asked> {
+    async fn ask_one<R, T>(&self, number: usize, request: R, method: Method<R, T>) -> Result<T, Asked> {
         let peer = self.peer(number).await.map_err(|error| Asked::Next(error.to_string()))?;
-        let answer = tokio::time::timeout(ANSWER_MAX, call(peer)).await;
+        let answer = tokio::time::timeout(ANSWER_MAX, method(peer, request)).await;
         let status = match answer {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(status)) => status,

@@ -218,6 +218,12 @@ pub(super) fn fences(state: &State) -> Vec<v1::UnitFence> {
         .collect()
 }
 
+/// The domain of each source.
+pub(super) fn domains(state: &State) -> std::collections::HashMap<String, String> {
+    let sources = state.cluster.sources.iter();
+    sources.map(|(name, source)| (name.clone(), source.domain.clone())).collect()
+}
+
 pub(super) fn map(state: &State) -> v1::ShardMap {
     let cluster = &state.cluster;
     let owner =

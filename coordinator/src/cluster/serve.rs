@@ -168,6 +168,8 @@ impl Coordinator for ClusterService {
                 split_done: reply.split_done,
                 fences: convert::fences(state),
                 map: (known_map != state.cluster.map_version).then(|| convert::map(state)),
+                last_fence: state.cluster.last_fence,
+                domains: convert::domains(state),
                 placement: state.cluster.placement.clone().unwrap_or_default(),
             })
         })

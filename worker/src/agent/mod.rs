@@ -39,6 +39,7 @@ pub trait Reports: Send + Sync {
 }
 
 /// The stores that this process owns.
+#[async_trait]
 pub trait Owner: Send + Sync {
     /// What they hold.
     ///
@@ -48,7 +49,7 @@ pub trait Owner: Send + Sync {
 
     /// Takes an answer: map, table of fences, and the moment (of [`Clock::elapsed`]) until which the
     /// stores may serve.
-    fn take(&self, reply: &ReportReply, until: Duration);
+    async fn take(&self, reply: &ReportReply, until: Duration);
 }
 
 /// The stores as a unit sees them, wherever they are.
@@ -155,7 +156,7 @@ impl Agent {
             Err(why) => Err(why),
         };
         match answer {
-            Ok(reply) => self.take(&reply, sent),
+            Ok(reply) => self.take(&reply, sent).await,
             Err(why) => {
                 tracing::warn!(why, "a report failed");
                 if self.clock.elapsed() > self.lease_until {
@@ -182,7 +183,7 @@ impl Agent {
         })
     }
 
-    fn take(&mut self, reply: &ReportReply, sent: Duration) {
+    async fn take(&mut self, reply: &ReportReply, sent: Duration) {
         self.interval = Duration::from_millis(reply.report_interval_ms.into()).max(INTERVAL_MIN);
         self.lease_until = sent + Duration::from_millis(reply.lease_ms.into());
         if let Some(map) = &reply.map {
@@ -190,7 +191,7 @@ impl Agent {
         }
         // Before units: their sessions are checked against this table.
         if let Some(owner) = &self.owner {
-            owner.take(reply, self.lease_until);
+            owner.take(reply, self.lease_until).await;
         }
         self.table.take(reply, self.is_draining);
     }

@@ -1,0 +1,24 @@
+//! Rows and records as packed bytes: what travels in bulk between workers and owners.
+//!
+//! Both ends run one table of attributes ([`schema_digest`] is compared first), so attributes go by
+//! their numbers. Everything read is checked: a peer may send anything.
+
+mod batch;
+mod codec;
+mod record;
+
+pub use batch::{batch_in, batch_out};
+pub use codec::Malformed;
+pub use record::{changes_in, changes_out, range_in, range_out, record_in, record_out};
+
+use shardex_catalog::ATTRIBUTES;
+
+/// Digest of what both ends must agree on to exchange rows: keywords, levels and types, in order.
+#[must_use]
+pub fn schema_digest() -> Vec<u8> {
+    let mut text = String::new();
+    for attribute in ATTRIBUTES {
+        text.push_str(&format!("{}\0{:?}\0{:?}\n", attribute.keyword, attribute.level, attribute.column));
+    }
+    blake3::hash(text.as_bytes()).as_bytes()[..16].to_vec()
+}

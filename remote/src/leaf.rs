@@ -1,0 +1,196 @@
+//! Shards of other processes, read by a router.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use shardex_catalog::{Cell, LeafQuery, Predicate, ShardId};
+use shardex_proto::v1::{self, RowsPart};
+use shardex_proto::{Fault, RowReader};
+use shardex_seams::{Leaf, StoreError};
+use tokio::runtime::Handle;
+use tonic::Streaming;
+
+use crate::ledger::block;
+use crate::map::Locator;
+use crate::peers::{Caller, Peers, Target, unreachable};
+use crate::shards::nonsense;
+use crate::status;
+
+/// Parts that wait for the thread that takes their rows.
+const WAITING: usize = 4;
+/// Time between two looks at the cancel flag.
+const CANCEL_CHECK: Duration = Duration::from_millis(25);
+/// An owner that is silent for this long within an answer is given up.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// Reads shards wherever they are. Its calls block, from threads that are not of `handle`'s runtime.
+pub struct RemoteLeaf {
+    caller: Caller,
+    handle: Handle,
+}
+
+impl RemoteLeaf {
+    /// Leaves over the owners that `locator` knows. What may succeed later is tried for `patience`.
+    #[must_use]
+    pub fn new(peers: Arc<Peers>, locator: Arc<dyn Locator>, handle: Handle, patience: Duration) -> Self {
+        Self { caller: Caller { peers, locator, patience }, handle }
+    }
+
+    /// Takes the parts of an answer in, until `row` returns false or `cancel` is set.
+    fn take(
+        &self,
+        name: &str,
+        width: usize,
+        stream: Streaming<RowsPart>,
+        cancel: &Arc<AtomicBool>,
+        row: &mut dyn FnMut(Vec<Cell>) -> bool,
+    ) -> Result<(), StoreError> {
+        let (to, parts) = std::sync::mpsc::sync_channel(WAITING);
+        let name = name.to_owned();
+        let task = self.handle.spawn_blocking({
+            let (handle, cancel, name) = (self.handle.clone(), Arc::clone(cancel), name.clone());
+            move || handle.block_on(forward(stream, to, cancel, name))
+        });
+        let mut reader = RowReader::new(width);
+        let mut is_whole = false;
+        while let Ok(part) = parts.recv() {
+            let part: RowsPart = part?;
+            let rows = part.rows.unwrap_or_default();
+            let goes_on = reader.read(&rows, &mut |cells| row(cells.to_vec())).map_err(|_| nonsense())?;
+            if !goes_on {
+                // Dropping the parts ends the task, and with it the owner's query.
+                return Ok(());
+            }
+            if part.is_last {
+                reader.end().map_err(|_| nonsense())?;
+                is_whole = true;
+            }
+        }
+        drop(task);
+        if is_whole {
+            Ok(())
+        } else if cancel.load(Ordering::Relaxed) {
+            Err(StoreError::Query("interrupted".to_owned()))
+        } else {
+            Err(unreachable(&name, "its answer is cut off"))
+        }
+    }
+}
+
+/// Passes parts on until the last, an error, a cancelled query, or nobody takes them.
+async fn forward(
+    mut stream: Streaming<RowsPart>,
+    to: std::sync::mpsc::SyncSender<Result<RowsPart, StoreError>>,
+    cancel: Arc<AtomicBool>,
+    name: String,
+) {
+    let mut silent = Duration::ZERO;
+    loop {
+        let next = tokio::time::timeout(CANCEL_CHECK, stream.message()).await;
+        if cancel.load(Ordering::Relaxed) {
+            return;
+        }
+        let part = match next {
+            Err(_) if silent > SILENCE_MAX => Err(unreachable(&name, "it does not answer")),
+            Err(_) => {
+                silent += CANCEL_CHECK;
+                continue;
+            }
+            Ok(Ok(None)) => return,
+            Ok(Ok(Some(part))) => Ok(part),
+            Ok(Err(failed)) => Err(status::back(Fault::from(failed), &name)),
+        };
+        silent = Duration::ZERO;
+        let is_over = part.is_err();
+        if to.send(part).is_err() || is_over {
+            return;
+        }
+    }
+}
+
+impl Leaf for RemoteLeaf {
+    fn rows(
+        &self,
+        shard: &ShardId,
+        query: &LeafQuery,
+        cancel: &Arc<AtomicBool>,
+        row: &mut dyn FnMut(Vec<Cell>) -> bool,
+    ) -> Result<(), StoreError> {
+        let request = v1::RowsRequest {
+            shard: shard.to_string(),
+            view: query.view.to_string(),
+            columns: query.columns.clone(),
+            filters: query.filters.clone(),
+            sop_instance_uids: query.sop_instance_uids.clone().map(|texts| v1::Texts { texts }),
+            rows_max: query.rows_max,
+        };
+        let (caller, of) = (self.caller.clone(), shard.clone());
+        let stream = block(&self.handle, async move {
+            caller
+                .call(Target::Shard(&of), request, |mut client, request| {
+                    Box::pin(async move { client.rows(request).await })
+                })
+                .await
+        })?;
+        let owner = self.caller.locator.map().shards.get(shard).cloned().unwrap_or_default();
+        self.take(&owner, query.columns.len(), stream, cancel, row)
+    }
+
+    fn shards(&self) -> Result<Vec<ShardId>, StoreError> {
+        let locator = Arc::clone(&self.caller.locator);
+        let map = block(&self.handle, async move { locator.locate(&[]).await })?;
+        let mut shards: Vec<_> = map.shards.keys().cloned().collect();
+        shards.sort();
+        Ok(shards)
+    }
+
+    fn excludes(&self, shard: &ShardId, predicate: &Predicate) -> Result<bool, StoreError> {
+        let mut request = v1::ExcludesRequest { shard: shard.to_string(), ..v1::ExcludesRequest::default() };
+        match predicate.clone() {
+            Predicate::In(column, texts) => {
+                request.column = column;
+                request.values = Some(v1::Texts { texts });
+            }
+            Predicate::Between(column, low, high) => {
+                (request.column, request.low, request.high) = (column, low, high);
+            }
+        }
+        let (caller, of) = (self.caller.clone(), shard.clone());
+        let reply = block(&self.handle, async move {
+            caller
+                .call(Target::Shard(&of), request, |mut client, request| {
+                    Box::pin(async move { client.excludes(request).await })
+                })
+                .await
+        })?;
+        Ok(reply.count > 0)
+    }
+}
+
+/// Rows of files that no shard has, however they are made.
+pub trait LedgerFileRows: Send + Sync {
+    /// Streams them until `row` returns false.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the ledger cannot be read.
+    fn rows(&self, row: &mut dyn FnMut(Vec<Cell>) -> bool) -> Result<(), StoreError>;
+}
+
+/// Columns of a row of [`LedgerFileRows`].
+const LEDGER_FILES_WIDTH: usize = 8;
+
+impl LedgerFileRows for RemoteLeaf {
+    fn rows(&self, row: &mut dyn FnMut(Vec<Cell>) -> bool) -> Result<(), StoreError> {
+        let caller = self.caller.clone();
+        let stream = block(&self.handle, async move {
+            caller
+                .call(Target::Home, v1::LedgerFilesRequest {}, |mut client, request| {
+                    Box::pin(async move { client.ledger_files(request).await })
+                })
+                .await
+        })?;
+        let home = self.caller.locator.map().home.clone().unwrap_or_default();
+        self.take(&home, LEDGER_FILES_WIDTH, stream, &Arc::default(), row)
+    }
+}

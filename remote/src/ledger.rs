@@ -1,0 +1,176 @@
+//! The ledger of another process.
+
+use async_trait::async_trait;
+use shardex_catalog::{
+    Applied, DirectoryRange, DirectoryRecord, Fence, FileName, LedgerChange, ShardId, SourceName,
+};
+use shardex_proto::packed::{changes_out, range_in, range_out, record_in};
+use shardex_proto::v1::{self, Writer};
+use shardex_seams::{Ledger, StoreError};
+use tokio::runtime::Handle;
+
+use crate::peers::{Caller, Target};
+use crate::shards::{applied_in, names_out, nonsense};
+
+pub(crate) struct RemoteLedger {
+    pub(crate) caller: Caller,
+    pub(crate) writer: Writer,
+    pub(crate) handle: Handle,
+}
+
+/// Waits for work on another runtime. The caller may be a reader's thread, or a task of its own
+/// single-threaded runtime, in which no other runtime can be entered.
+pub(crate) fn block<T: Send + 'static>(
+    handle: &Handle,
+    work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Result<T, StoreError> {
+    let (to, answer) = std::sync::mpsc::sync_channel(1);
+    handle.spawn(async move {
+        let _ = to.send(work.await);
+    });
+    answer.recv().unwrap_or(Err(StoreError::Closed))
+}
+
+fn ranges_in(reply: &v1::RangesReply) -> Result<Vec<DirectoryRange>, StoreError> {
+    reply.ranges.iter().map(|range| range_in(range).map_err(|_| nonsense())).collect()
+}
+
+#[async_trait]
+impl Ledger for RemoteLedger {
+    fn record(&self, range: &DirectoryRange) -> Result<Option<DirectoryRecord>, StoreError> {
+        let request = v1::PackedRequest { range: range_out(range).into() };
+        let caller = self.caller.clone();
+        let reply = block(&self.handle, async move {
+            caller
+                .call(Target::Home, request, |mut client, request| {
+                    Box::pin(async move { client.record(request).await })
+                })
+                .await
+        })?;
+        reply.record.map(|record| record_in(&record).map_err(|_| nonsense())).transpose()
+    }
+
+    fn shards_of(
+        &self,
+        range: &DirectoryRange,
+        names: &[FileName],
+    ) -> Result<Vec<Option<ShardId>>, StoreError> {
+        let request = v1::NamesRequest {
+            shard: String::new(),
+            range: range_out(range).into(),
+            names: names_out(names),
+        };
+        let caller = self.caller.clone();
+        let reply = block(&self.handle, async move {
+            caller
+                .call(Target::Home, request, |mut client, request| {
+                    Box::pin(async move { client.shards_of(request).await })
+                })
+                .await
+        })?;
+        if reply.shards.len() != names.len() {
+            return Err(nonsense());
+        }
+        let shard = |name: &String| match name.as_str() {
+            "" => Ok(None),
+            name => ShardId::new(name).map(Some).map_err(|_| nonsense()),
+        };
+        reply.shards.iter().map(shard).collect()
+    }
+
+    fn is_open(&self, range: &DirectoryRange) -> Result<bool, StoreError> {
+        let request = v1::PackedRequest { range: range_out(range).into() };
+        let caller = self.caller.clone();
+        let reply = block(&self.handle, async move {
+            caller
+                .call(Target::Home, request, |mut client, request| {
+                    Box::pin(async move { client.is_open(request).await })
+                })
+                .await
+        })?;
+        Ok(reply.count > 0)
+    }
+
+    async fn open(&self, ranges: Vec<DirectoryRange>, fence: Fence) -> Result<(), StoreError> {
+        debug_assert_eq!(fence.0, self.writer.fence, "a unit writes with its fence");
+        let ranges = ranges.iter().map(|range| range_out(range).into()).collect();
+        let request = v1::OpenRequest { writer: Some(self.writer), ranges };
+        self.caller
+            .call(Target::Home, request, |mut client, request| {
+                Box::pin(async move { client.open(request).await })
+            })
+            .await
+            .map(|v1::Done {}| ())
+    }
+
+    async fn commit(&self, changes: Vec<LedgerChange>) -> Result<(), StoreError> {
+        let request = v1::PackedWrite { writer: Some(self.writer), packed: changes_out(&changes).into() };
+        drop(changes);
+        self.caller
+            .call(Target::Home, request, |mut client, request| {
+                Box::pin(async move { client.commit(request).await })
+            })
+            .await
+            .map(|v1::Done {}| ())
+    }
+
+    async fn open_before(
+        &self,
+        source: SourceName,
+        fence: Fence,
+        limit: u32,
+    ) -> Result<Vec<DirectoryRange>, StoreError> {
+        let request = v1::RangesRequest { source: source.to_string(), fence: fence.0, after: None, limit };
+        ranges_in(
+            &self
+                .caller
+                .call(Target::Home, request, |mut client, request| {
+                    Box::pin(async move { client.open_before(request).await })
+                })
+                .await?,
+        )
+    }
+
+    async fn with_missing(
+        &self,
+        source: SourceName,
+        after: Option<DirectoryRange>,
+        limit: u32,
+    ) -> Result<Vec<DirectoryRange>, StoreError> {
+        let after = after.map(|after| range_out(&after).into());
+        let request = v1::RangesRequest { source: source.to_string(), fence: 0, after, limit };
+        ranges_in(
+            &self
+                .caller
+                .call(Target::Home, request, |mut client, request| {
+                    Box::pin(async move { client.with_missing(request).await })
+                })
+                .await?,
+        )
+    }
+
+    async fn present_and_missing(&self, source: SourceName) -> Result<(u64, u64), StoreError> {
+        let request = v1::SourceRequest { source: source.to_string() };
+        let reply = self
+            .caller
+            .call(Target::Home, request, |mut client, request| {
+                Box::pin(async move { client.present_and_missing(request).await })
+            })
+            .await?;
+        Ok((reply.present, reply.missing))
+    }
+
+    async fn positions(&self) -> Result<Vec<(ShardId, Applied)>, StoreError> {
+        let reply = self
+            .caller
+            .call(Target::Home, v1::PositionsRequest {}, |mut client, request| {
+                Box::pin(async move { client.positions(request).await })
+            })
+            .await?;
+        let position = |position: v1::Position| {
+            let shard = ShardId::new(&position.shard).map_err(|_| nonsense())?;
+            Ok((shard, applied_in(position.applied.unwrap_or_default())))
+        };
+        reply.positions.into_iter().map(position).collect()
+    }
+}

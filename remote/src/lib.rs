@@ -1,0 +1,24 @@
+//! The stores of other processes: the traits of `shardex-seams` over gRPC, both ends.
+//!
+//! [`StoreService`] lets others use the stores that this process owns, guarded by a [`Gate`]: leases,
+//! and the sessions of units (`docs/adr/0002-cluster.md`). [`RemoteStores`] uses those of others.
+
+mod gate;
+mod leaf;
+mod ledger;
+mod map;
+mod peers;
+mod registry;
+mod service;
+mod sessions;
+mod shards;
+mod status;
+
+pub use gate::Gate;
+pub use leaf::{LedgerFileRows, RemoteLeaf};
+pub use map::{Locator, Map};
+pub use peers::{Peers, RemoteStores};
+pub use service::{OwnedStores, StoreService};
+
+/// A channel to the stores of one worker.
+type Client = shardex_proto::v1::store_client::StoreClient<shardex_daemon::net::Peer>;

@@ -1,0 +1,56 @@
+//! Who owns what.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use shardex_catalog::ShardId;
+use shardex_proto::v1;
+use shardex_seams::StoreError;
+
+/// The leader's map of stores.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Map {
+    /// Grows with every change.
+    pub version: u64,
+    /// The worker with ledger and registry; `None` while there is none.
+    pub home: Option<String>,
+    /// Owner by shard.
+    pub shards: HashMap<ShardId, String>,
+    /// URL by worker.
+    pub urls: HashMap<String, String>,
+}
+
+impl Map {
+    /// The map as it travels; what is no shard's name is left out.
+    #[must_use]
+    pub fn from_wire(map: &v1::ShardMap) -> Self {
+        let shard = |owned: &v1::ShardOwner| Some((ShardId::new(&owned.shard).ok()?, owned.owner.clone()));
+        Self {
+            version: map.version,
+            home: (!map.home.is_empty()).then(|| map.home.clone()),
+            shards: map.shards.iter().filter_map(shard).collect(),
+            urls: map.workers.iter().map(|worker| (worker.worker.clone(), worker.url.clone())).collect(),
+        }
+    }
+
+    /// All workers that own something.
+    #[must_use]
+    pub fn owners(&self) -> BTreeSet<&str> {
+        let owners = self.shards.values().chain(&self.home).chain(self.urls.keys());
+        owners.map(String::as_str).collect()
+    }
+}
+
+/// Knows the map, and asks the leader for more.
+#[async_trait]
+pub trait Locator: Send + Sync {
+    /// The map as it was last heard of.
+    fn map(&self) -> Arc<Map>;
+
+    /// A map in which these shards have owners; without shards, the newest.
+    ///
+    /// # Errors
+    /// [`StoreError`] if no leader answers.
+    async fn locate(&self, shards: &[ShardId]) -> Result<Arc<Map>, StoreError>;
+}

@@ -1,0 +1,257 @@
+//! Finding the owner of a store and calling it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use shardex_catalog::{Fence, ShardId};
+use shardex_daemon::net::{self, ChannelSettings, Peer};
+use shardex_proto::Fault;
+use shardex_proto::v1::store_client::StoreClient;
+use shardex_proto::v1::{self, Writer};
+use shardex_seams::{Ledger, Registry, ShardWriter, StoreError};
+use tonic::{Response, Status};
+
+use crate::ledger::RemoteLedger;
+use crate::map::{Locator, Map};
+use crate::registry::RemoteRegistry;
+use crate::shards::RemoteShards;
+use crate::status;
+
+/// Time for one answer.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+/// First and longest pause before another try.
+const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Batches and records are bounded far below.
+pub(crate) const MESSAGE_BYTES_MAX: usize = 64 << 20;
+
+/// Channels to workers, by URL, kept.
+pub struct Peers {
+    settings: Box<dyn Fn(&str) -> ChannelSettings + Send + Sync>,
+    kept: Mutex<HashMap<String, Peer>>,
+}
+
+impl fmt::Debug for Peers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peers").finish_non_exhaustive()
+    }
+}
+
+impl Peers {
+    /// Channels with the settings that each URL needs.
+    #[must_use]
+    pub fn new(settings: impl Fn(&str) -> ChannelSettings + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { settings: Box::new(settings), kept: Mutex::default() })
+    }
+
+    async fn client(&self, url: &str) -> Result<StoreClient<Peer>, net::Error> {
+        let known = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(url).cloned();
+        let peer = match known {
+            Some(peer) => peer,
+            None => {
+                let peer = net::connect(&(self.settings)(url)).await?;
+                self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(url.to_owned(), peer.clone());
+                peer
+            }
+        };
+        let client = StoreClient::new(peer).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        Ok(client.max_encoding_message_size(MESSAGE_BYTES_MAX))
+    }
+
+    fn forget(&self, url: &str) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(url);
+    }
+}
+
+/// A method of the service.
+pub(crate) type Method<R, T> = fn(crate::Client, R) -> Answer<T>;
+
+/// Its answer.
+type Answer<T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send>>;
+
+/// Whose store is meant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Target<'a> {
+    Shard(&'a ShardId),
+    Home,
+}
+
+/// Calls owners, wherever they are.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) locator: Arc<dyn Locator>,
+    /// How long to try what may succeed later.
+    pub(crate) patience: Duration,
+}
+
+/// What one try gave.
+enum Tried<T> {
+    Done(T),
+    Failed(StoreError),
+    /// Perhaps later, perhaps elsewhere.
+    Later(StoreError),
+}
+
+impl Caller {
+    /// Calls the owner of a store until it answers, or patience is over.
+    pub(crate) async fn call<R: Clone, T>(
+        &self,
+        target: Target<'_>,
+        request: R,
+        method: Method<R, T>,
+    ) -> Result<T, StoreError> {
+        let until = tokio::time::Instant::now() + self.patience;
+        let mut pause = PAUSE;
+        let mut map = self.locator.map();
+        loop {
+            let tried = match owner(&map, target) {
+                Some((worker, url)) => self.once(worker, url, request.clone(), method).await,
+                None => Tried::Later(nobody(target)),
+            };
+            match tried {
+                Tried::Done(answer) => return Ok(answer),
+                Tried::Failed(error) => return Err(error),
+                Tried::Later(error) if tokio::time::Instant::now() + pause > until => return Err(error),
+                Tried::Later(_) => tokio::time::sleep(pause).await,
+            }
+            pause = (pause * 2).min(PAUSE_MAX);
+            let wanted = match target {
+                Target::Shard(shard) => std::slice::from_ref(shard),
+                Target::Home => &[],
+            };
+            // Without a leader, the owner may still be the one that is known.
+            if let Ok(newer) = self.locator.locate(wanted).await {
+                map = newer;
+            }
+        }
+    }
+
+    /// Calls a worker, whatever it owns.
+    pub(crate) async fn call_worker<R: Clone, T>(
+        &self,
+        worker: &str,
+        request: R,
+        method: Method<R, T>,
+    ) -> Result<T, StoreError> {
+        let until = tokio::time::Instant::now() + self.patience;
+        loop {
+            let map = self.locator.map();
+            // A worker that was given up meanwhile owns nothing.
+            let url = map
+                .urls
+                .get(worker)
+                .ok_or_else(|| unreachable(worker, "it is no longer part of the cluster"))?;
+            match self.once(worker, url, request.clone(), method).await {
+                Tried::Done(answer) => return Ok(answer),
+                Tried::Failed(error) => return Err(error),
+                Tried::Later(error) if tokio::time::Instant::now() > until => return Err(error),
+                Tried::Later(_) => tokio::time::sleep(PAUSE * 4).await,
+            }
+            let _ = self.locator.locate(&[]).await;
+        }
+    }
+
+    async fn once<R, T>(&self, worker: &str, url: &str, request: R, method: Method<R, T>) -> Tried<T> {
+        let client = match self.peers.client(url).await {
+            Ok(client) => client,
+            Err(error) => return Tried::Later(unreachable(worker, &error.to_string())),
+        };
+        let fault = match tokio::time::timeout(ANSWER_MAX, method(client, request)).await {
+            Ok(Ok(answer)) => return Tried::Done(answer.into_inner()),
+            Ok(Err(status)) => Fault::from(status),
+            Err(_) => {
+                self.peers.forget(url);
+                return Tried::Later(unreachable(worker, "it does not answer"));
+            }
+        };
+        if status::may_retry(&fault) {
+            self.peers.forget(url);
+            Tried::Later(unreachable(worker, &fault.message))
+        } else {
+            Tried::Failed(status::back(fault, worker))
+        }
+    }
+}
+
+fn owner<'m>(map: &'m Map, target: Target<'_>) -> Option<(&'m str, &'m str)> {
+    let worker = match target {
+        Target::Shard(shard) => map.shards.get(shard),
+        Target::Home => map.home.as_ref(),
+    }?;
+    Some((worker, map.urls.get(worker)?))
+}
+
+fn nobody(target: Target<'_>) -> StoreError {
+    let file = match target {
+        Target::Shard(shard) => format!("shard {shard}"),
+        Target::Home => "the ledger".to_owned(),
+    };
+    StoreError::Unusable { file, detail: "no worker owns it; start one that owns stores".to_owned() }
+}
+
+pub(crate) fn unreachable(worker: &str, why: &str) -> StoreError {
+    StoreError::Unusable { file: format!("a store of worker {worker}"), detail: why.to_owned() }
+}
+
+/// All stores of a cluster, as one unit uses them.
+pub struct RemoteStores {
+    caller: Caller,
+    writer: Writer,
+}
+
+impl RemoteStores {
+    /// The stores for a unit with a fence. What may succeed later is tried for `patience`.
+    #[must_use]
+    pub fn new(
+        peers: Arc<Peers>,
+        locator: Arc<dyn Locator>,
+        unit: u64,
+        fence: Fence,
+        patience: Duration,
+    ) -> Self {
+        let caller = Caller { peers, locator, patience };
+        Self { caller, writer: Writer { unit, fence: fence.0 } }
+    }
+
+    /// Begins the unit's session at every store.
+    ///
+    /// # Errors
+    /// [`StoreError`] if one does not answer, or knows a higher fence: the unit must not read then.
+    ///
+    /// # Cancel safety
+    /// Dropped, some stores may know the session; beginning again is harmless.
+    pub async fn begin(&self) -> Result<(), StoreError> {
+        let map = self.caller.locator.locate(&[]).await?;
+        for worker in map.owners() {
+            self.caller
+                .call_worker(worker, self.writer, |mut client, request| {
+                    Box::pin(async move { client.begin(request).await })
+                })
+                .await
+                .map(|v1::Done {}| ())?;
+        }
+        Ok(())
+    }
+
+    /// The shards.
+    #[must_use]
+    pub fn shards(&self) -> Arc<dyn ShardWriter> {
+        Arc::new(RemoteShards { caller: self.caller.clone(), writer: self.writer })
+    }
+
+    /// The registry.
+    #[must_use]
+    pub fn registry(&self) -> Arc<dyn Registry> {
+        Arc::new(RemoteRegistry { caller: self.caller.clone(), writer: self.writer })
+    }
+
+    /// The ledger. Look-ups block on `handle`'s runtime, from threads that are not its own.
+    #[must_use]
+    pub fn ledger(&self, handle: tokio::runtime::Handle) -> Arc<dyn Ledger> {
+        Arc::new(RemoteLedger { caller: self.caller.clone(), writer: self.writer, handle })
+    }
+}
