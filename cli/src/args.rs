@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    dump, files, ingest, institutions, maintain, overview, probe, recover, report, schema, show, sql, status,
-    tree, verify,
+    dump, files, ingest, institutions, maintain, overview, probe, recover, report, schema, search, show, sql,
+    status, tree, verify,
 };
 
 pub(crate) use network::{Asked, Place, Serve};
@@ -32,6 +32,8 @@ shards; `verify` found something), 4 deletions held, 5 partial answer, 130 inter
 pub(crate) enum Command {
     /// Walk directories, read headers, and write or update an archive.
     Ingest(Box<ingest::Ingest>),
+    /// Find patients, studies, series or instances by keys.
+    Search(search::Search),
     /// Run a read-only SELECT over the views of all shards.
     Sql(sql::Sql),
     /// List files with what became of them.

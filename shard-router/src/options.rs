@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use shardex_catalog::Cell;
+use shardex_catalog::query::SearchRequest;
 use shardex_seams::Clock;
 use shardex_shard_store::merge::{Columns, Limits, ResultColumn};
 
@@ -69,11 +70,22 @@ pub trait RowSink {
     fn row(&mut self, cells: &[Cell]) -> ControlFlow<()>;
 }
 
-/// What answers SQL: a router of this process, or one elsewhere.
+/// What answers: a router of this process, or one elsewhere.
 pub trait Answers: Send + Sync {
     /// As [`crate::Router::sql`].
     ///
     /// # Errors
     /// [`Error`]; rows may have come before it.
     fn sql(&self, text: &str, options: &QueryOptions, sink: &mut dyn RowSink) -> Result<Completeness, Error>;
+
+    /// As [`crate::Router::search`].
+    ///
+    /// # Errors
+    /// [`Error`]; rows may have come before it.
+    fn search(
+        &self,
+        request: &SearchRequest,
+        options: &QueryOptions,
+        sink: &mut dyn RowSink,
+    ) -> Result<Completeness, Error>;
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use shardex_catalog::query::SearchRequest;
 use shardex_seams::Leaf;
 use shardex_shard_store::merge::{Analyser, MergeDatabase, StopCheck};
 
@@ -65,13 +66,7 @@ impl Router {
         for plan in &plans {
             pull.view(plan, &merge, &mut tally)?;
         }
-        let completeness = tally.finish(shards.len());
-        if let ([first, ..], 0) = (&*completeness.failed, completeness.answered) {
-            return Err(Error::AllShards {
-                failed: completeness.failed.len(),
-                first: Box::new(first.clone()),
-            });
-        }
+        let completeness = complete(tally, shards.len())?;
         for plan in &plans {
             plan.indexes.iter().try_for_each(|column| merge.index(plan.view, column))?;
         }
@@ -85,7 +80,27 @@ impl Router {
     }
 }
 
+/// What an answer rests on; an error if it rests on nothing.
+pub(crate) fn complete(tally: Tally, shards: usize) -> Result<Completeness, Error> {
+    let completeness = tally.finish(shards);
+    match (&*completeness.failed, completeness.answered) {
+        ([first, ..], 0) => {
+            Err(Error::AllShards { failed: completeness.failed.len(), first: Box::new(first.clone()) })
+        }
+        _ => Ok(completeness),
+    }
+}
+
 impl Answers for Router {
+    fn search(
+        &self,
+        request: &SearchRequest,
+        options: &QueryOptions,
+        sink: &mut dyn RowSink,
+    ) -> Result<Completeness, Error> {
+        Self::search(self, request, options, sink)
+    }
+
     fn sql(&self, text: &str, options: &QueryOptions, sink: &mut dyn RowSink) -> Result<Completeness, Error> {
         Self::sql(self, text, options, sink)
     }

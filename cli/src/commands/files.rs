@@ -3,7 +3,7 @@
 use anyhow::Context;
 use clap::Args;
 use shardex_catalog::FileState;
-use shardex_shard_router::QueryOptions;
+use shardex_shard_router::{Answers, QueryOptions, RowSink};
 
 use super::reading;
 use crate::args::{Asked, Format};
@@ -34,7 +34,7 @@ pub(crate) struct Files {
 }
 
 pub(crate) fn run(files: &Files) -> anyhow::Result<ExitCode> {
-    let router = reading::ask(&files.asked)?;
+    let answering = reading::ask(&files.asked)?;
     let mut conditions = Vec::new();
     if !files.state.is_empty() {
         let known = |state: &String| {
@@ -59,7 +59,8 @@ pub(crate) fn run(files: &Files) -> anyhow::Result<ExitCode> {
         ..Default::default()
     };
     let rows = Rows::new(output::answer(), format);
-    let (_, count) = reading::query(&*router, &statement, &options, rows)?;
+    let question = |answers: &dyn Answers, sink: &mut dyn RowSink| answers.sql(&statement, &options, sink);
+    let (_, count) = reading::query_all(&answering, None, rows, &question)?;
     if format == Format::Table {
         output::say(&format!("{count} file{}", if count == 1 { "" } else { "s" }));
     }

@@ -12,6 +12,7 @@ pub(crate) mod reading;
 pub(crate) mod recover;
 pub(crate) mod report;
 pub(crate) mod schema;
+pub(crate) mod search;
 mod serve;
 pub(crate) mod show;
 mod show_header;
@@ -55,6 +56,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>, before_read: Opti
     let result = match arguments.command {
         Command::Ingest(ingest) => ingest::run(*ingest, before_read),
         Command::ProbeFile(probe) => probe::run(&probe, before_read.as_ref()),
+        Command::Search(search) => search::run(&search),
         Command::Sql(sql) => sql::run(&sql),
         Command::Files(files) => files::run(&files),
         Command::Status(status) => status::run(&status),

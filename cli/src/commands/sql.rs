@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use shardex_shard_router::{Completeness, QueryOptions};
+use shardex_shard_router::{Answers, Completeness, QueryOptions, RowSink};
 
 use super::reading;
 use crate::args::{Asked, Format};
@@ -40,7 +40,7 @@ pub(crate) struct Sql {
 }
 
 pub(crate) fn run(sql: &Sql) -> anyhow::Result<ExitCode> {
-    let router = reading::ask(&sql.asked)?;
+    let answering = reading::ask(&sql.asked)?;
     let options = QueryOptions {
         deadline: sql.timeout.map(|seconds| Duration::from_secs(seconds.into())),
         cancel: shardex_daemon::stop_on_signals()?,
@@ -49,7 +49,9 @@ pub(crate) fn run(sql: &Sql) -> anyhow::Result<ExitCode> {
     };
     let format = if sql.json { Format::Json } else { sql.format };
     let rows = Rows::new(output::answer(), format);
-    let (completeness, count) = reading::query(&*router, &sql.statement, &options, rows)?;
+    let question =
+        |answers: &dyn Answers, sink: &mut dyn RowSink| answers.sql(&sql.statement, &options, sink);
+    let (completeness, count) = reading::query_all(&answering, None, rows, &question)?;
     if format == Format::Table {
         output::say(&format!("{count} row{}", if count == 1 { "" } else { "s" }));
     }
