@@ -30,15 +30,18 @@ impl Statement {
     }
 }
 
-/// The tables from above: each joins the one before.
-const TABLES: [(&str, &str); 4] = [
-    ("t", "study_header t"),
-    ("s", "series_header s ON s.study = t.id"),
-    ("k", "stack_header k ON k.series = s.id"),
-    ("f", "file f ON f.stack = k.id"),
+/// Alias, name, and how a row belongs to one of the table before.
+struct Table(&'static str, &'static str, &'static str);
+
+/// The tables of the levels, from above.
+const LEVELS: [Table; 4] = [
+    Table("t", "study_header", ""),
+    Table("s", "series_header", "s.study = t.id"),
+    Table("k", "stack_header", "k.series = s.id"),
+    Table("f", "file", "f.stack = k.id"),
 ];
-const FOLDERS: [(&str, &str); 2] =
-    [("d", "directory d ON f.directory = d.id"), ("r", "source r ON d.source = r.id")];
+const FOLDERS: [Table; 2] =
+    [Table("d", "directory", "f.directory = d.id"), Table("r", "source", "d.source = r.id")];
 
 /// The statement of a search.
 ///
@@ -57,14 +60,14 @@ pub(crate) fn search_select(search: &LeafSearch) -> Result<Statement, String> {
     if search.is_count {
         columns.clear();
     }
-    let conditions = conditions(search)?;
+    let keys = Keys::of(search)?;
     let mut statement = Statement::default();
-    let inner = if search.view == View::Instances && search.level == SearchLevel::Instances {
-        instances(&columns, conditions)
-    } else if conditions.is_empty() {
-        Rendered { sql: views::select(search.view, &columns), values: Vec::new() }
+    let inner = if keys.conditions.is_empty() {
+        Rendered { sql: everything(search, &columns), values: Vec::new() }
+    } else if search.view == View::Instances && search.level == SearchLevel::Instances {
+        instances(&columns, keys)
     } else {
-        statement.push(matched(search.level, conditions));
+        statement.push(matched(search.level, keys));
         Rendered { sql: shown(search, &columns), values: Vec::new() }
     };
     let wanted = match search.columns.iter().map(|name| quoted(name)).collect::<Vec<_>>() {
@@ -89,34 +92,52 @@ fn write_order(sql: &mut String, order: &[Order]) {
     }
 }
 
-/// The search's keys as conditions; keys of one sequence are one condition on its items.
-fn conditions(search: &LeafSearch) -> Result<Vec<Rendered>, String> {
-    let instances = defined_view(View::Instances);
-    let entity = defined_view(search.level.view());
-    let best = search.keys.iter().map(Access::of).max().unwrap_or(Access::Scan);
-    let mut is_searched = false;
-    let mut conditions = Vec::new();
-    let mut done: Vec<&str> = Vec::new();
-    for key in &search.keys {
-        let (column, multiple) = match &key.target {
-            Target::Instance { column, multiple } => (instances.column(column).ok_or(column)?, *multiple),
-            Target::Entity { column, multiple } => (entity.column(column).ok_or(column)?, *multiple),
-            Target::Item { sequence, .. } => {
-                let column = instances.column(sequence).ok_or(sequence)?;
-                if !done.contains(&&**sequence) {
-                    done.push(sequence);
-                    conditions.push(condition::items(&column.expression, &fields(search, sequence)));
-                }
-                continue;
-            }
-        };
+/// The search's keys as conditions.
+struct Keys {
+    conditions: Vec<Rendered>,
+    /// The index that is searched first.
+    access: Access,
+}
+
+impl Keys {
+    /// Keys of one sequence are one condition on its items.
+    fn of(search: &LeafSearch) -> Result<Self, String> {
+        let instances = defined_view(View::Instances);
+        let entity = defined_view(search.level.view());
         // One index is searched, the best one: the tables' statistics may be missing or old.
-        let access = Access::of(key);
-        let uses_index = access == best && access != Access::Scan && !is_searched;
-        is_searched |= uses_index;
-        conditions.push(condition::column(column, multiple, &key.matching, uses_index));
+        let access = search.keys.iter().map(Access::of).max().unwrap_or(Access::Scan);
+        let mut is_searched = access == Access::Scan;
+        let mut conditions = Vec::new();
+        let mut done: Vec<&str> = Vec::new();
+        for key in &search.keys {
+            let (column, multiple) = match &key.target {
+                Target::Instance { column, multiple } => (instances.column(column).ok_or(column)?, *multiple),
+                Target::Entity { column, multiple } => (entity.column(column).ok_or(column)?, *multiple),
+                Target::Item { sequence, .. } => {
+                    let column = instances.column(sequence).ok_or(sequence)?;
+                    if !done.contains(&&**sequence) {
+                        done.push(sequence);
+                        conditions.push(condition::items(&column.expression, &fields(search, sequence)));
+                    }
+                    continue;
+                }
+            };
+            let uses_index = !is_searched && Access::of(key) == access;
+            is_searched |= uses_index;
+            conditions.push(condition::column(column, multiple, &key.matching, uses_index));
+        }
+        Ok(Self { conditions, access })
     }
-    Ok(conditions)
+
+    /// All of them, each behind an AND.
+    fn joined(self) -> Rendered {
+        let mut all = Rendered::default();
+        for condition in self.conditions {
+            let _ = write!(all.sql, " AND ({})", condition.sql);
+            all.values.extend(condition.values);
+        }
+        all
+    }
 }
 
 fn fields<'s>(search: &'s LeafSearch, of: &str) -> Vec<(&'s str, &'s Matching)> {
@@ -127,53 +148,88 @@ fn fields<'s>(search: &'s LeafSearch, of: &str) -> Vec<(&'s str, &'s Matching)> 
     search.keys.iter().filter_map(field).collect()
 }
 
-fn joined(conditions: Vec<Rendered>) -> Rendered {
-    let mut all = Rendered::default();
-    for condition in conditions {
-        let _ = write!(all.sql, " AND ({})", condition.sql);
-        all.values.extend(condition.values);
-    }
-    all
-}
-
-/// Tables down to `depth`, with folders where `text` reads them, and the condition of what is live.
-fn tables(depth: usize, text: &str) -> String {
-    let mut from = String::new();
-    for (n, (_, table)) in TABLES[..=depth].iter().enumerate() {
-        let _ = write!(from, "{}{table}", if n == 0 { "" } else { " JOIN " });
-    }
-    let needs_source = mentions(text, FOLDERS[1].0);
-    for (n, (alias, table)) in FOLDERS.iter().enumerate() {
-        if mentions(text, alias) || (n == 0 && needs_source) {
-            let _ = write!(from, " JOIN {table}");
+/// Tables from the one with the index to search, down to `depth` and with the folders that `text` reads;
+/// and the condition of what is live. `CROSS JOIN` keeps SQLite from another order.
+fn tables(access: Access, depth: usize, text: &str) -> String {
+    let order = match access {
+        Access::InstanceUid => [3, 2, 1, 0],
+        Access::SeriesUid | Access::Radiopharmaceutical | Access::Manufacturer | Access::Modality => {
+            [1, 0, 2, 3]
         }
-    }
+        _ => [0, 1, 2, 3],
+    };
+    let levels = order.into_iter().filter(|level| *level <= depth).map(|level| &LEVELS[level]);
+    let tables: Vec<&Table> = levels.chain(folders(text)).collect();
     let live = ["t.n_live > 0", "s.n_live > 0", "k.n_live > 0", "f.is_primary"][depth];
-    format!("{from} WHERE {live}")
+    format!("{} AND {live}", joined(&tables))
 }
 
-/// How deep the tables go that a text reads.
+fn joined(tables: &[&Table]) -> String {
+    let from: Vec<_> = tables.iter().map(|Table(alias, name, _)| format!("{name} {alias}")).collect();
+    let links = tables.iter().map(|Table(_, _, link)| *link).filter(|link| !link.is_empty());
+    let links: String = links.map(|link| format!(" AND {link}")).collect();
+    format!("{} WHERE 1{links}", from.join(" CROSS JOIN "))
+}
+
+/// The folders that a text reads.
+fn folders(text: &str) -> impl Iterator<Item = &'static Table> {
+    let reads = |table: &Table| mentions(text, table.0);
+    let count = FOLDERS.iter().rposition(reads).map_or(0, |last| last + 1);
+    FOLDERS[..count].iter()
+}
+
+/// How deep the levels go that a text reads.
 fn depth(text: &str) -> usize {
-    let reads_folder = FOLDERS.iter().any(|(alias, _)| mentions(text, alias));
-    let deepest = TABLES.iter().rposition(|(alias, _)| mentions(text, alias)).unwrap_or(0);
-    if reads_folder { TABLES.len() - 1 } else { deepest }
+    match folders(text).next() {
+        Some(_) => LEVELS.len() - 1,
+        None => LEVELS.iter().rposition(|table| mentions(text, table.0)).unwrap_or(0),
+    }
 }
 
-fn instances(columns: &[&DefinedColumn], conditions: Vec<Rendered>) -> Rendered {
+fn list(columns: &[&DefinedColumn]) -> String {
     let list: Vec<_> = columns.iter().map(|column| listed(column)).collect();
-    let list = if list.is_empty() { "1 AS \"1\"".to_owned() } else { list.join(",") };
-    let conditions = joined(conditions);
-    let text = format!("{list} {}", conditions.sql);
-    let reads = |alias: &str| mentions(&text, alias);
-    let is_lone = !["t", "s", "k", "d", "r"].into_iter().any(reads);
-    // A lone count of files needs no headers.
-    let from = if is_lone { "file f WHERE f.is_primary".to_owned() } else { tables(TABLES.len() - 1, &text) };
+    if list.is_empty() { "1 AS \"1\"".to_owned() } else { list.join(",") }
+}
+
+/// Rows of a search without keys. From the study, whose index gives the first rows first.
+fn everything(search: &LeafSearch, columns: &[&DefinedColumn]) -> String {
+    let from = match search.view {
+        View::Studies => format!("{} AND {STUDY_DISPLAYED}", tables(Access::Scan, 0, "")),
+        View::Series => format!("{} AND {SERIES_DISPLAYED}", tables(Access::Scan, 1, "")),
+        View::Instances => {
+            let list = list(columns);
+            let reads_headers = LEVELS[..3].iter().chain(&FOLDERS).any(|table| mentions(&list, table.0));
+            // A lone count of files needs no headers.
+            if reads_headers {
+                tables(Access::Scan, 3, &list)
+            } else {
+                "file f WHERE f.is_primary".to_owned()
+            }
+        }
+        view => return views::select(view, columns),
+    };
+    let sql = format!("SELECT {} FROM {from}", list(columns));
+    if search.rows_max.is_none()
+        || search.order.first().is_none_or(|first| first.column != "StudyInstanceUID")
+    {
+        return sql;
+    }
+    // SQLite would rather sort all rows than walk an index that it does not search.
+    let walked = "study_header t INDEXED BY \"study_header_StudyInstanceUID\"";
+    format!("{} AND t.\"StudyInstanceUID\" > ''", sql.replacen("study_header t", walked, 1))
+}
+
+fn instances(columns: &[&DefinedColumn], keys: Keys) -> Rendered {
+    let list = list(columns);
+    let access = keys.access;
+    let conditions = keys.joined();
+    let from = tables(access, LEVELS.len() - 1, &format!("{list} {}", conditions.sql));
     Rendered { sql: format!("SELECT {list} FROM {from}{}", conditions.sql), values: conditions.values }
 }
 
 /// A table of the keys of what matches.
-fn matched(level: SearchLevel, conditions: Vec<Rendered>) -> Rendered {
-    let (keys, least) = match level {
+fn matched(level: SearchLevel, keys: Keys) -> Rendered {
+    let (columns, least) = match level {
         SearchLevel::Patients => (
             "t.domain AS domain, t.\"IssuerOfPatientID\" AS issuer, t.\"PatientID\" AS patient, \
              CASE WHEN t.\"PatientID\" IS NULL THEN t.\"StudyInstanceUID\" END AS study",
@@ -184,60 +240,53 @@ fn matched(level: SearchLevel, conditions: Vec<Rendered>) -> Rendered {
             ("t.domain AS domain, t.\"StudyInstanceUID\" AS study, s.\"SeriesInstanceUID\" AS series", 1)
         }
     };
-    let conditions = joined(conditions);
-    let from = tables(depth(&conditions.sql).max(least), &conditions.sql);
-    let sql = format!("WITH matched AS MATERIALIZED (SELECT DISTINCT {keys} FROM {from}{}) ", conditions.sql);
+    let access = keys.access;
+    let conditions = keys.joined();
+    let from = tables(access, depth(&conditions.sql).max(least), &conditions.sql);
+    let sql =
+        format!("WITH matched AS MATERIALIZED (SELECT DISTINCT {columns} FROM {from}{}) ", conditions.sql);
     Rendered { sql, values: conditions.values }
 }
 
-/// The rows to show of what matched: `CROSS JOIN` keeps SQLite from beginning with the rows.
+/// The rows to show of what matched, looked up by its keys.
 fn shown(search: &LeafSearch, columns: &[&DefinedColumn]) -> String {
-    let list: Vec<_> = columns.iter().map(|column| listed(column)).collect();
-    let list = if list.is_empty() { "1 AS \"1\"".to_owned() } else { list.join(",") };
-    let study =
-        "matched m CROSS JOIN study_header t ON t.\"StudyInstanceUID\" = m.study AND t.domain = m.domain";
-    let series = "matched m CROSS JOIN series_header s ON s.\"SeriesInstanceUID\" = m.series \
-         CROSS JOIN study_header t ON s.study = t.id AND t.\"StudyInstanceUID\" = m.study AND t.domain = m.domain";
-    let from = match (search.level, search.view) {
+    const STUDY: &str = "t.\"StudyInstanceUID\" = m.study AND t.domain = m.domain";
+    const SERIES: &str = "s.\"SeriesInstanceUID\" = m.series AND s.study = t.id";
+    let list = list(columns);
+    let files = |levels: &'static [Table]| joined(&levels.iter().chain(folders(&list)).collect::<Vec<_>>());
+    match (search.level, search.view) {
         (SearchLevel::Patients, _) => {
             let arm = |same: &str| {
                 format!(
-                    "SELECT {list} FROM matched m CROSS JOIN study_header t ON {same} AND t.domain = m.domain \
-                     WHERE t.n_live > 0 AND {PATIENT_DISPLAYED}"
+                    "SELECT {list} FROM matched m CROSS JOIN study_header t \
+                     WHERE {same} AND t.domain = m.domain AND t.\"IssuerOfPatientID\" IS m.issuer \
+                     AND t.n_live > 0 AND {PATIENT_DISPLAYED}"
                 )
             };
             // Patients without an id are one a study.
-            let with = "t.\"PatientID\" = m.patient AND t.\"IssuerOfPatientID\" IS m.issuer";
-            let without = "m.patient IS NULL AND t.\"StudyInstanceUID\" = m.study AND t.\"PatientID\" IS NULL \
-                 AND t.\"IssuerOfPatientID\" IS m.issuer";
-            return format!("{} UNION ALL {}", arm(with), arm(without));
+            let with = arm("t.\"PatientID\" = m.patient");
+            let without =
+                "m.patient IS NULL AND t.\"StudyInstanceUID\" = m.study AND t.\"PatientID\" IS NULL";
+            format!("{with} UNION ALL {}", arm(without))
         }
         (SearchLevel::Studies, View::Instances) => {
-            format!(
-                "{study} CROSS JOIN {} CROSS JOIN {} CROSS JOIN {}{} WHERE f.is_primary",
-                TABLES[1].1,
-                TABLES[2].1,
-                TABLES[3].1,
-                folders(&list)
-            )
+            format!("SELECT {list} FROM matched m CROSS JOIN {} AND {STUDY} AND f.is_primary", files(&LEVELS))
         }
         (_, View::Instances) => format!(
-            "{series} CROSS JOIN {} CROSS JOIN {}{} WHERE f.is_primary",
-            TABLES[2].1,
-            TABLES[3].1,
-            folders(&list)
+            "SELECT {list} FROM matched m CROSS JOIN series_header s CROSS JOIN study_header t \
+             CROSS JOIN {} AND {SERIES} AND {STUDY} AND f.is_primary",
+            files(&LEVELS[2..])
         ),
-        (SearchLevel::Studies, _) => format!("{study} WHERE t.n_live > 0 AND {STUDY_DISPLAYED}"),
-        _ => format!("{series} WHERE s.n_live > 0 AND {SERIES_DISPLAYED}"),
-    };
-    format!("SELECT {list} FROM {from}")
+        (SearchLevel::Studies, _) => format!(
+            "SELECT {list} FROM matched m CROSS JOIN study_header t WHERE {STUDY} AND t.n_live > 0 \
+             AND {STUDY_DISPLAYED}"
+        ),
+        _ => format!(
+            "SELECT {list} FROM matched m CROSS JOIN series_header s CROSS JOIN study_header t \
+             WHERE {SERIES} AND {STUDY} AND s.n_live > 0 AND {SERIES_DISPLAYED}"
+        ),
+    }
 }
 
-fn folders(text: &str) -> String {
-    let needs_source = mentions(text, FOLDERS[1].0);
-    let needed = FOLDERS
-        .iter()
-        .enumerate()
-        .filter(|(n, (alias, _))| mentions(text, alias) || (*n == 0 && needs_source));
-    needed.map(|(_, (_, table))| format!(" CROSS JOIN {table}")).collect()
-}
+#[cfg(test)]
+mod tests;
