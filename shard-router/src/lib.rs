@@ -31,4 +31,4 @@ pub use grpc::{QueryService, Remote, ServiceSettings};
 pub use ledger_files::{LEDGER_FILES_COLUMNS, LedgerFiles, NoLedgerFiles, ledger_files_row};
 pub use options::{Answers, QueryOptions, RowSink, Settings};
 pub use router::Router;
-pub use shardex_shard_store::merge::{Columns, Limits, ResultColumn};
+pub use shardex_shard_store::merge::{Columns, LIST_BYTES_MAX, LIST_ROWS_MAX, Limits, List, ResultColumn};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use shardex_catalog::Cell;
 use shardex_catalog::query::SearchRequest;
 use shardex_seams::Clock;
-use shardex_shard_store::merge::{Columns, Limits, ResultColumn};
+use shardex_shard_store::merge::{Columns, Limits, List, ResultColumn};
 
 use crate::{Completeness, Error};
 
@@ -58,6 +58,8 @@ pub struct QueryOptions {
     pub allow_partial: bool,
     /// Rows of one view that the query may pull; `None` for the router's setting.
     pub rows_max: Option<u64>,
+    /// Lists that a statement may read as tables.
+    pub lists: Arc<[List]>,
 }
 
 /// Takes an answer. `columns` comes once, before all rows, when the shards have given theirs; an

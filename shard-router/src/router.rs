@@ -51,10 +51,16 @@ impl Router {
         sink: &mut dyn RowSink,
     ) -> Result<Completeness, Error> {
         let stop = Stop::new(&self.settings.clock, options);
-        let analysis = self.analyser.analyse(text)?;
-        let plans = plan(text, &analysis, self.settings.columns);
+        let lists = &*options.lists;
+        let analysis = match lists {
+            [] => self.analyser.analyse(text),
+            lists => Analyser::with_lists(self.settings.columns, self.settings.limits.clone(), lists)?
+                .analyse(text),
+        }?;
+        let plans = plan(text, &analysis, self.settings.columns, lists);
         let shards = if plans.is_empty() { Vec::new() } else { self.leaf.shards()? };
-        let merge = MergeDatabase::create(self.settings.limits.clone())?;
+        let mut merge = MergeDatabase::create(self.settings.limits.clone())?;
+        lists.iter().try_for_each(|list| merge.add_list(list))?;
         let pull = Pull {
             router: self,
             shards: &shards,

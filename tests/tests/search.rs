@@ -232,6 +232,40 @@ fn several_archives_follow_each_other() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn statements_join_lists() -> Result<()> {
+    let place = Place::new()?;
+    place.ingest()?;
+    let list = place
+        .file("cohort.csv", "acc,Arm\r\nACC003,a\r\nACC014,b\r\nACC004,b\r\n,c\r\nACC999,\"d, e\"\r\n")?;
+    let with = format!("cohort={list}");
+    let counted =
+        "SELECT arm, count(*) FROM studies JOIN cohort ON AccessionNumber = acc GROUP BY arm ORDER BY 1";
+    let missing = "SELECT acc FROM cohort LEFT JOIN studies ON AccessionNumber = acc \
+                   WHERE StudyInstanceUID IS NULL AND acc IS NOT NULL";
+    let within = "SELECT count(*) FROM instances WHERE AccessionNumber IN (SELECT acc FROM cohort)";
+    let without =
+        "SELECT count(*) FROM studies WHERE AccessionNumber NOT IN (SELECT acc FROM cohort WHERE acc <> '')";
+    for (statement, expected) in
+        [(counted, "a,1\nb,2\n"), (missing, "ACC999\n"), (within, "6\n"), (without, "9\n")]
+    {
+        let answer = place.shardex.run(&["sql", statement, "--with", &with, "--format", "csv"])?;
+        let rows = answer.out.split_once('\n').map(|(_, rows)| rows);
+        assert_eq!(rows, Some(expected), "{statement}: {}", answer.err);
+    }
+    for (with, expected) in [
+        (format!("studies={list}"), "a table of this name"),
+        ("cohort".to_owned(), "no NAME=FILE"),
+        ("cohort=/nowhere.csv".to_owned(), "cannot be opened"),
+    ] {
+        let answer = place.shardex.run(&["sql", within, "--with", &with])?;
+        assert!(answer.code == Some(1) && answer.err.contains(expected), "{answer:?}");
+    }
+    let answer = place.shardex.run(&["sql", "DELETE FROM cohort", "--with", &with])?;
+    assert!(answer.code == Some(1) && answer.err.contains("only one SELECT"), "{answer:?}");
+    Ok(())
+}
+
 struct Served(Child);
 
 impl Drop for Served {
@@ -270,6 +304,11 @@ fn a_server_gives_the_same_answers() -> Result<()> {
         assert_eq!((near.code, &near.out), (far.code, &far.out), "{arguments:?}: {}", far.err);
         assert!(!near.out.is_empty());
     }
+    let list = place.file("table.csv", "acc\nACC003\nACC014\n")?;
+    let statement = "SELECT acc, PatientID FROM studies JOIN mine ON acc = AccessionNumber ORDER BY 1";
+    let sql = ["sql", statement, "--with", &format!("mine={list}"), "--format", "csv"];
+    let far = place.shardex.run(&[&sql[..], &["--router", &url]].concat())?;
+    assert_eq!(far.out, "acc,PatientID\nACC003,PAT0003\nACC014,PAT0004\n", "{}", far.err);
     let far = place.search(&["studies", "PatientNam=x", "--router", &url])?;
     assert!(far.code == Some(2) && far.err.contains("did you mean PatientName"), "{far:?}");
     Ok(())

@@ -8,12 +8,15 @@ use shardex_shard_router::{Answers, Completeness, QueryOptions, RowSink};
 use super::reading;
 use crate::args::{Asked, Format};
 use crate::exit::ExitCode;
+use crate::lists;
 use crate::output::{self, Rows};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   shardex sql \"SELECT Modality, count(*) FROM instances GROUP BY Modality\" --archive ./archive
   shardex sql \"SELECT file_path FROM dicom_metadata WHERE patient_id = 'P1'\" -a ./archive --format csv
+  shardex sql \"SELECT arm, count(*) FROM studies JOIN cohort ON AccessionNumber = acc GROUP BY arm\" \\
+    --with cohort=list.csv -a ./archive
 
 Views: patients, studies, series, instances, files, odd_values, dicom_metadata, radiopharmaceuticals, conflicts. \
 `shardex schema` lists their columns.")]
@@ -28,6 +31,9 @@ pub(crate) struct Sql {
     /// As --format json.
     #[arg(long)]
     pub(crate) json: bool,
+    /// A CSV file as a table of texts; its first line names the columns. May be repeated.
+    #[arg(long, value_name = "NAME=FILE")]
+    pub(crate) with: Vec<String>,
     /// Seconds that the query may take.
     #[arg(long, value_name = "N")]
     pub(crate) timeout: Option<u32>,
@@ -40,12 +46,14 @@ pub(crate) struct Sql {
 }
 
 pub(crate) fn run(sql: &Sql) -> anyhow::Result<ExitCode> {
+    let lists: Vec<_> = sql.with.iter().map(|given| lists::table(given)).collect::<anyhow::Result<_>>()?;
     let answering = reading::ask(&sql.asked)?;
     let options = QueryOptions {
         deadline: sql.timeout.map(|seconds| Duration::from_secs(seconds.into())),
         cancel: shardex_daemon::stop_on_signals()?,
         allow_partial: sql.allow_partial,
         rows_max: sql.max_rows,
+        lists: lists.into(),
     };
     let format = if sql.json { Format::Json } else { sql.format };
     let rows = Rows::new(output::answer(), format);

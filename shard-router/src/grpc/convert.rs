@@ -5,7 +5,7 @@ use shardex_catalog::{ColumnType, ShardId};
 use shardex_proto::v1::error_detail::Reason;
 use shardex_proto::{Fault, v1};
 
-use crate::{Completeness, FailedShard, QueryOptions, ResultColumn};
+use crate::{Completeness, FailedShard, List, QueryOptions, ResultColumn};
 
 pub(super) fn columns_out(columns: &[ResultColumn]) -> v1::Columns {
     let column = |column: &ResultColumn| {
@@ -63,6 +63,24 @@ pub(super) fn completeness_in(sent: v1::Completeness) -> Option<Completeness> {
         failed: sent.failed.into_iter().map(failed).collect::<Option<_>>()?,
         rows_pulled: sent.rows_pulled,
     })
+}
+
+pub(super) fn list_out(list: &List) -> v1::List {
+    let value = |value: &Option<String>| v1::ListValue { text: value.clone() };
+    let row = |row: &Vec<Option<String>>| v1::ListRow { values: row.iter().map(value).collect() };
+    v1::List {
+        name: list.name().to_owned(),
+        columns: list.columns().to_vec(),
+        rows: list.rows().iter().map(row).collect(),
+    }
+}
+
+/// A list of a message, whatever sent it.
+pub(super) fn list_in(sent: v1::List) -> Result<List, Fault> {
+    let row = |row: v1::ListRow| row.values.into_iter().map(|value| value.text).collect();
+    let rows = sent.rows.into_iter().map(row).collect();
+    List::new(&sent.name, sent.columns, rows)
+        .map_err(|error| Fault::new(Reason::BadRequest, error.to_string()))
 }
 
 pub(super) fn search_out(request: &SearchRequest, options: &QueryOptions) -> v1::SearchRequest {
@@ -125,6 +143,14 @@ pub(super) fn search_in(sent: v1::SearchRequest) -> Result<SearchRequest, Fault>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_comes_as_it_was_sent() {
+        let rows = vec![vec![Some("1".to_owned()), None], vec![None, Some(String::new())]];
+        let list = List::new("cohort", vec!["a".into(), "b".into()], rows).expect("valid");
+        assert_eq!(list_in(list_out(&list)).expect("valid"), list);
+        assert!(list_in(v1::List::default()).is_err());
+    }
 
     #[test]
     fn a_search_comes_as_it_was_sent() {

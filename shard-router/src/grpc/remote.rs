@@ -13,7 +13,7 @@ use shardex_proto::{Fault, RowReader};
 use tokio::runtime::Runtime;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::convert::{columns_in, completeness_in, search_out};
+use super::convert::{columns_in, completeness_in, list_out, search_out};
 use crate::{Answers, Completeness, Error, QueryOptions, RowSink};
 
 /// Time between two looks at the cancel flag.
@@ -53,6 +53,7 @@ impl Answers for Remote {
             statement: text.to_owned(),
             allow_partial: options.allow_partial,
             rows_max: options.rows_max,
+            lists: options.lists.iter().map(list_out).collect(),
         };
         let mut client = self.client.clone();
         self.answer(async move |request| client.sql(request).await, message, options, sink)

@@ -13,11 +13,11 @@ use tonic::service::Routes;
 use tonic::{Extensions, Request, Response, Status};
 
 use super::answer::{AnswerStream, Query, Running};
-use super::convert::search_in;
+use super::convert::{list_in, search_in};
 use super::places::Places;
 use crate::{QueryOptions, Router, RowSink};
 
-/// Bytes of a request: a statement, or a search with its lists.
+/// Bytes of a request: a statement or a search, with its lists.
 const REQUEST_BYTES_MAX: usize = 16 << 20;
 
 /// Bounds of a service.
@@ -87,6 +87,7 @@ impl query_server::Query for QueryService {
             deadline,
             allow_partial: request.allow_partial,
             rows_max: request.rows_max,
+            lists: request.lists.into_iter().map(list_in).collect::<Result<_, Fault>>()?,
             ..QueryOptions::default()
         };
         let query = move |options: &QueryOptions, sink: &mut dyn RowSink| {

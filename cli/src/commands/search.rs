@@ -1,10 +1,7 @@
 //! `shardex search`.
 
-mod list;
-
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::{Args, ValueEnum};
 use shardex_catalog::query::{Given, GivenKey, SearchLevel, SearchRequest, SortKey};
 use shardex_shard_router::{Answers, QueryOptions, RowSink};
@@ -13,6 +10,7 @@ use super::reading::{self, WrongUsage};
 use super::sql::tell_partial;
 use crate::args::{Asked, Format};
 use crate::exit::ExitCode;
+use crate::lists;
 use crate::output::{self, Rows};
 
 #[derive(Debug, Args)]
@@ -96,6 +94,7 @@ pub(crate) fn run(search: &Search) -> anyhow::Result<ExitCode> {
         cancel: shardex_daemon::stop_on_signals()?,
         allow_partial: search.allow_partial,
         rows_max: Some(search.max_rows.unwrap_or(u64::MAX >> 2)),
+        ..QueryOptions::default()
     };
     let rows = Rows::new(output::answer(), format);
     // Every archive counts.
@@ -141,7 +140,11 @@ fn key(text: &str) -> anyhow::Result<GivenKey> {
     };
     let given = match value.strip_prefix('@') {
         Some(literal) if literal.starts_with('@') => Given::Text(literal.to_owned()),
-        Some(file) => Given::List(list::read(file, name).with_context(|| format!("the list of `{name}`"))?),
+        Some("") => {
+            let text = format!("`{name}=@` names no file; `{name}=@@` is the value `@`");
+            return Err(WrongUsage::new(text).into());
+        }
+        Some(file) => Given::List(lists::values(file, name)?),
         None => Given::Text(value.to_owned()),
     };
     Ok(GivenKey { name: name.to_owned(), given })
