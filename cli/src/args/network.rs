@@ -90,7 +90,8 @@ impl Asked {
   shardex serve --archive ./archive
   shardex sql \"SELECT count(*) FROM studies\" --router http://127.0.0.1:7400
   shardex serve -a ./archive --listen 0.0.0.0:7400 --token-file tokens
-  shardex serve -a ./archive --listen 0.0.0.0:7400 --tls-cert s.pem --tls-key s.key --tls-client-ca ca.pem
+  shardex serve -a ./archive --listen 0.0.0.0:7400 --tls-cert s.pem --tls-key s.key \\
+    --tls-client-ca ca.pem
 
 A file of tokens has a line NAME TOKEN for each caller; `openssl rand -hex 32` makes a token. The server reads only:
 an ingest may run meanwhile. SIGTERM or Ctrl-C ends it when running queries have ended, a second one at once.")]

@@ -14,7 +14,7 @@ use crate::output::{self, Rows};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   shardex sql \"SELECT Modality, count(*) FROM instances GROUP BY Modality\" --archive ./archive
-  shardex sql \"SELECT file_path FROM dicom_metadata WHERE patient_id = 'P1'\" -a ./archive --format csv
+  shardex sql \"SELECT file_path FROM dicom_metadata WHERE patient_id = 'P1'\" -a ./archive --json
   shardex sql \"SELECT arm, count(*) FROM studies JOIN cohort ON AccessionNumber = acc GROUP BY arm\" \\
     --with cohort=list.csv -a ./archive
 

@@ -8,13 +8,13 @@ use serde_json::{Map, Value as Json, json};
 use shardex_worker::{Ended, Outcome};
 
 use super::{Ingest, ended_name};
-use crate::output::{self, Table, duration, grouped};
+use crate::output::{self, Table, byte_size, duration, grouped};
 
 /// Writes the summary: JSON to standard output, or a table.
 pub(crate) fn write(ingest: &Ingest, outcome: &Outcome, elapsed: Duration) -> anyhow::Result<()> {
     let mut to = output::answer();
     if ingest.json {
-        writeln!(to, "{}", as_json(outcome, elapsed))?;
+        writeln!(to, "{}", output::json_text(&as_json(outcome, elapsed)))?;
         to.flush()?;
         return Ok(());
     }
@@ -39,10 +39,10 @@ pub(crate) fn write(ingest: &Ingest, outcome: &Outcome, elapsed: Duration) -> an
     )?;
     writeln!(
         to,
-        "{} directories, {} left out; {:.2} GB in {}, {} files/s",
+        "{} directories, {} left out; {} in {}, {} files/s",
         grouped(outcome.directories),
         grouped(outcome.directories_skipped),
-        outcome.bytes as f64 / 1e9,
+        byte_size(outcome.bytes),
         duration(seconds),
         grouped(outcome.files * 1000 / u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1)),
     )?;
