@@ -17,7 +17,7 @@ pub(crate) use network::{Asked, Place, Serve};
 
 /// Index DICOM files where they lie, and query the index.
 #[derive(Debug, Parser)]
-#[command(name = "shardex", version, about, after_help = FIRST_STEPS, max_term_width = 100)]
+#[command(name = "shardex", version, after_help = FIRST_STEPS, max_term_width = 100)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,

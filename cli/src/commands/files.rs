@@ -51,8 +51,10 @@ pub(crate) fn run(files: &Files) -> anyhow::Result<ExitCode> {
     }
     let condition =
         if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
-    let statement = format!("SELECT * FROM files{condition}");
     let format = if files.json { Format::Json } else { files.format };
+    // People want what and why; machines all there is.
+    let columns = if format == Format::Table { "source, path, size, state, reason, kind" } else { "*" };
+    let statement = format!("SELECT {columns} FROM files{condition}");
     let options = QueryOptions {
         cancel: shardex_daemon::stop_on_signals()?,
         rows_max: Some(u64::MAX >> 2),

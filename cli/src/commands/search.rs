@@ -19,8 +19,8 @@ use crate::output::{self, Rows};
   shardex search series Modality=PT Manufacturer='GE*' --sort -StudyDate --limit 20 -a ./archive
   shardex search studies AccessionNumber=@cohort.csv --count -a ./archive
   shardex search studies AccessionNumber=@cohort.csv --format paths0 -a ./archive | xargs -0 ls -l
-  shardex search instances RadiopharmaceuticalInformationSequence.RadionuclideCodeValue=C-111A1 -a ./archive
-  shardex search studies AccessionNumber= --columns PatientID,StudyDate,file_path -a ./2019 -a ./2020
+  shardex search instances RadiopharmaceuticalInformationSequence.RadionuclideCodeValue=C-111A1
+  shardex search studies AccessionNumber= --columns PatientID,file_path -a ./2019 -a ./2020
 
 Keys are DICOM keywords (`PatientID`, `patient_id`), tags (`00100020`), other columns of `shardex schema`, or \
 `Sequence.Keyword` for items. A value is compared as it is, person names without case and accents; `*` and `?` are \

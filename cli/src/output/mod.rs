@@ -18,7 +18,7 @@ pub(crate) use json::{json_text, write_json, write_json_pretty};
 pub(crate) use rows::Rows;
 pub(crate) use screen::{Color, look, talk_width};
 pub(crate) use table::Table;
-pub(crate) use words::{byte_size, duration, grouped, shell_quoted};
+pub(crate) use words::{byte_size, duration, elapsed, grouped, shell_quoted};
 
 /// Standard output, buffered.
 pub(crate) fn answer() -> BufWriter<io::Stdout> {
