@@ -15,7 +15,7 @@ use crate::output::{self, Rows};
 #[command(after_help = "Examples:
   shardex sql \"SELECT Modality, count(*) FROM instances GROUP BY Modality\" --archive ./archive
   shardex sql \"SELECT file_path FROM dicom_metadata WHERE patient_id = 'P1'\" -a ./archive --json
-  shardex sql \"SELECT arm, count(*) FROM studies JOIN cohort ON AccessionNumber = acc GROUP BY arm\" \\
+  shardex sql \"SELECT arm, count(*) FROM studies JOIN cohort ON AccessionNumber=acc GROUP BY 1\" \\
     --with cohort=list.csv -a ./archive
 
 Views: patients, studies, series, instances, files, odd_values, dicom_metadata, radiopharmaceuticals, conflicts. \

@@ -35,7 +35,20 @@ pub(crate) fn say(text: &str) {
 
 /// Says on one line why something failed, whatever the names in it hold.
 pub(crate) fn say_error(error: &anyhow::Error) {
-    say(&escaped(&format!("error: {error:#}")));
+    say(&escaped(&format!("error: {}", reasons(error))));
+}
+
+/// An error with its causes; what one of them has said already is not repeated.
+fn reasons(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// Writes a line that the next one replaces; an empty one clears it.
@@ -47,4 +60,19 @@ pub(crate) fn say_over(text: &str) {
 pub(crate) fn is_watched() -> bool {
     use std::io::IsTerminal;
     io::stderr().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_said_once() {
+        let missing = || anyhow::anyhow!("no such file");
+        assert_eq!(reasons(&missing().context("`a`")), "`a`: no such file");
+        assert_eq!(
+            reasons(&missing().context("`a`: no such file; is it mounted?")),
+            "`a`: no such file; is it mounted?"
+        );
+    }
 }
