@@ -21,7 +21,8 @@ use crate::schema::{
 };
 use crate::sqlite;
 
-const CACHE_BYTES: u64 = 2 << 20;
+/// Page cache of one connection. There are as many as idle ones are kept, and the system caches files too.
+const CACHE_BYTES: u64 = 512 << 10;
 /// Longest text or blob that a filter may build.
 const VALUE_BYTES_MAX: i32 = 32 << 20;
 const INSTRUCTIONS_BETWEEN_CHECKS: i32 = 10_000;

@@ -4,6 +4,7 @@
 //! shares no idea with what it checks. `SHARDEX_TEST_SEED` repeats or varies a run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value as Json};
@@ -35,6 +36,8 @@ const fn field(
 #[rustfmt::skip]
 const FIELDS: &[Field] = &[
     field("PatientName", 0x0010_0010, b"PN", &["Müller^Jörg", "MULLER^Jorg^^Dr", "Doe^Jane", "doe", "Weiß^Ute", "Yamada^Tarou=山田^太郎", "山田^太郎", "O'Brien^Seán", "", "Doe^[x]"]),
+    field("PatientID", 0x0010_0020, b"LO", &["P1", "P2", "p1", "P10", "P 3", ""]),
+    field("StudyDate", 0x0008_0020, b"DA", &["20100115", "20110215", "20190131", "20151231", ""]),
     field("PatientSex", 0x0010_0040, b"CS", &["F", "M", "O", ""]),
     field("AccessionNumber", 0x0008_0050, b"SH", &["A1", "A2", "A10", "a1", "B[1]", "B1", "", "*"]),
     field("StudyDescription", 0x0008_1030, b"LO", &["Thorax", "thorax", "Thorax mit KM", "Abdomen?", "äöü", "\u{10FFFF}x", ""]),
@@ -61,12 +64,8 @@ fn instances(random: &mut Random) -> Vec<Instance> {
             last = (small(random.below(60)), small(random.below(3)), number);
         }
         let (study, series, number) = last;
-        let patient = if random.below(10) == 0 { 5 } else { study % 25 };
         let mut instance =
-            Instance::numbered(patient, study, series, number).with(0x0008_0005, b"CS", "ISO_IR 192");
-        if patient % 7 == 0 {
-            instance.patient.clear();
-        }
+            Instance::numbered(0, study, series, number).with(0x0008_0005, b"CS", "ISO_IR 192");
         for field in FIELDS {
             // Fields of studies and series mostly follow from these, so that headers are shared.
             let usual = (study as usize * 7 + series as usize * 3 + field.keyword.len()) % field.values.len();
@@ -84,6 +83,8 @@ fn instances(random: &mut Random) -> Vec<Instance> {
 struct Key {
     field: usize,
     text: String,
+    /// Given as a file of literal values.
+    is_list: bool,
 }
 
 impl Key {
@@ -109,11 +110,19 @@ impl Key {
                 _ => [single(random), single(random)].join("\\"),
             },
         };
-        Self { field, text }
+        let takes_lists = matches!(FIELDS[field].vr, b"SH" | b"LO" | b"CS");
+        Self { field, text, is_list: takes_lists && random.below(4) == 0 }
     }
 
-    fn argument(&self) -> String {
-        format!("{}={}", FIELDS[self.field].keyword, self.text)
+    fn argument(&self, folder: &Path) -> Result<String> {
+        let keyword = FIELDS[self.field].keyword;
+        if !self.is_list || self.text.is_empty() {
+            return Ok(format!("{keyword}={}", self.text));
+        }
+        let file = folder.join("list.csv");
+        let lines = self.text.split('\\').map(|value| format!("\"{}\"\r\n", value.replace('"', "\"\"")));
+        std::fs::write(&file, lines.collect::<String>())?;
+        Ok(format!("{keyword}=@{}", file.display()))
     }
 
     /// Whether such a key can be asked at all; the reference need not know what is refused.
@@ -125,18 +134,25 @@ impl Key {
     fn matches(&self, row: &Row) -> bool {
         let field = &FIELDS[self.field];
         let value = match &row[field.keyword] {
-            Json::Null => return self.text.is_empty() || is_universal(field.vr, &self.text),
+            Json::Null => {
+                return self.text.is_empty() || (is_universal(field.vr, &self.text) && !self.is_list);
+            }
             Json::String(text) => text.clone(),
             other => other.to_string(),
         };
         if self.text.is_empty() {
             return false;
         }
-        if is_universal(field.vr, &self.text) {
+        if is_universal(field.vr, &self.text) && !self.is_list {
             return true;
         }
         let values: Vec<&str> = value.split('\\').collect();
-        self.text.split('\\').any(|wanted| values.iter().any(|value| matches_one(field.vr, wanted, value)))
+        self.text.split('\\').any(|wanted| {
+            values.iter().any(|value| match self.is_list {
+                true => wanted == *value,
+                false => matches_one(field.vr, wanted, value),
+            })
+        })
     }
 }
 
@@ -343,7 +359,12 @@ fn searches_find_what_a_reference_finds() -> Result<()> {
         keys.retain(Key::is_askable);
         keys.dedup_by_key(|key| key.field);
         let level = *random.pick(&["patients", "studies", "series", "instances"]);
-        let given: Vec<String> = keys.iter().map(Key::argument).collect();
+        // One list a search: they share a file.
+        let lists = keys.iter().filter(|key| key.is_list).count();
+        if lists > 1 {
+            keys.truncate(1);
+        }
+        let given: Vec<String> = keys.iter().map(|key| key.argument(folder.path())).collect::<Result<_>>()?;
         let mut arguments = vec!["search", level];
         arguments.extend(given.iter().map(String::as_str));
         let asked = [&arguments[..], &["--columns", columns(level)]].concat();

@@ -1,5 +1,7 @@
 //! Person names (VR PN), compared without case and accents over their components (PS3.4 C.2.2.2.1).
 
+use std::collections::HashSet;
+
 use crate::fold_person_name;
 
 /// Names, or patterns of names, any of which may match.
@@ -8,15 +10,27 @@ use crate::fold_person_name;
 /// the alphabetic one if it is of ASCII letters once it is folded, else for any. With `=` it says group by
 /// group what each must be; an empty group may be anything. In a group, components left out at the end may
 /// be anything: `Doe` finds `Doe^Jane`. `*` and `?` stand for any text and any character, `^` included.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PersonNames(Vec<Vec<String>>);
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PersonNames {
+    /// Names without wildcards and `=`, looked up rather than tried: a list may hold very many.
+    plain: HashSet<String>,
+    patterns: Vec<Vec<String>>,
+}
 
 impl PersonNames {
     /// Reads patterns joined by backslashes, which no name holds.
     #[must_use]
     pub fn new(patterns: &str) -> Self {
-        let groups = |pattern: &str| fold_person_name(pattern).split('=').map(plain).collect();
-        Self(patterns.split('\\').map(groups).collect())
+        let mut names = Self::default();
+        for pattern in patterns.split('\\') {
+            let folded = fold_person_name(pattern);
+            if folded.contains(['*', '?', '=']) {
+                names.patterns.push(folded.split('=').map(plain).collect());
+            } else {
+                names.plain.insert(plain(&folded));
+            }
+        }
+        names
     }
 
     /// Whether a value, of one or several names, matches.
@@ -25,7 +39,18 @@ impl PersonNames {
         value.split('\\').any(|name| {
             let folded = fold_person_name(name);
             let groups: Vec<String> = folded.split('=').map(plain).collect();
-            self.0.iter().any(|pattern| is_match(pattern, &groups))
+            self.has_plain(&groups) || self.patterns.iter().any(|pattern| is_match(pattern, &groups))
+        })
+    }
+
+    fn has_plain(&self, groups: &[String]) -> bool {
+        if self.plain.is_empty() {
+            return false;
+        }
+        groups.iter().enumerate().any(|(at, group)| {
+            let ends = group.match_indices('^').map(|(end, _)| end).chain([group.len()]);
+            let mut beginnings = ends.map(|end| &group[..end]);
+            beginnings.any(|name| (at == 0 || !name.is_ascii()) && self.plain.contains(name))
         })
     }
 }
@@ -115,6 +140,10 @@ mod tests {
             ("Yamada=田中", "Yamada^Tarou=山田^太郎", false),
             ("=x", "Doe^Jane", false),
             (" Doe ^Jane", "Doe^ Jane ", true),
+            ("太郎", "山田^太郎", false),
+            ("Tarou", "Yamada^Tarou=Tarou", false),
+            ("Tar*", "Yamada^Tarou=Tarou", false),
+            ("^Jane", "^Jane", true),
             ("[a-z]*", "Doe^Jane", false),
             ("Weiß", "WEISS^Ute", true),
         ] {

@@ -52,7 +52,10 @@ impl Router {
             give_count(count, sink);
             return Ok(completeness);
         }
-        let merge = MergeDatabase::create(self.settings.limits.clone())?;
+        let mut limits = self.settings.limits.clone();
+        // Sorting takes as much memory as the table.
+        limits.cache_bytes /= 2;
+        let merge = MergeDatabase::create(limits)?;
         let needed = needed_columns(&search, columns(search.view));
         fill(&pull, &search, &needed, &merge, &mut tally)?;
         let completeness = complete(tally, shards.len())?;

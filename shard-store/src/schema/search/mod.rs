@@ -62,6 +62,10 @@ pub(crate) fn search_select(search: &LeafSearch) -> Result<Statement, String> {
     }
     let keys = Keys::of(search)?;
     let mut statement = Statement::default();
+    if search.is_count && search.level == SearchLevel::Instances {
+        statement.push(instances_counted(keys));
+        return Ok(statement);
+    }
     let inner = if keys.conditions.is_empty() {
         Rendered { sql: everything(search, &columns), values: Vec::new() }
     } else if search.view == View::Instances && search.level == SearchLevel::Instances {
@@ -225,6 +229,19 @@ fn instances(columns: &[&DefinedColumn], keys: Keys) -> Rendered {
     let conditions = keys.joined();
     let from = tables(access, LEVELS.len() - 1, &format!("{list} {}", conditions.sql));
     Rendered { sql: format!("SELECT {list} FROM {from}{}", conditions.sql), values: conditions.values }
+}
+
+/// The number of instances: headers count theirs, so that files are read only where keys ask for them.
+fn instances_counted(keys: Keys) -> Rendered {
+    let access = keys.access;
+    let conditions = keys.joined();
+    let depth = depth(&conditions.sql);
+    let sum = match LEVELS.get(depth) {
+        Some(Table("f", ..)) | None => "count(*)".to_owned(),
+        Some(Table(alias, ..)) => format!("coalesce(sum({alias}.n_live), 0)"),
+    };
+    let from = tables(access, depth, &conditions.sql);
+    Rendered { sql: format!("SELECT {sum} FROM {from}{}", conditions.sql), values: conditions.values }
 }
 
 /// A table of the keys of what matches.
