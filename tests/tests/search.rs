@@ -88,7 +88,13 @@ fn values_wildcards_ranges_and_names_find_studies() -> Result<()> {
         .with(CHARACTER_SET, b"CS", "ISO_IR 192")
         .with(STUDY_TIME, b"TM", "");
     place.write("odd.dcm", &odd)?;
+    let blank = Instance::numbered(8, 39, 1, 1)
+        .with(PATIENT_NAME, b"PN", "  Blank ^ Name ")
+        .with(PATIENT_SEX, b"CS", "M")
+        .with(STUDY_TIME, b"TM", "2300");
+    place.write("blank.dcm", &blank)?;
     place.ingest()?;
+    assert_eq!(place.found(&["studies", "PatientName=blank^name"], "PatientID")?, "PAT0008");
     for (keys, expected) in [
         (&["AccessionNumber=ACC003"][..], "ACC003"),
         (&["accession_number=ACC003\\ACC011"], "ACC003 ACC011"),

@@ -16,8 +16,6 @@ use crate::output::{self, Rows};
   shardex files --state not_dicom --format csv -a ./archive
   shardex files --state indexed --format paths0 -a ./archive | xargs -0 ls -l")]
 pub(crate) struct Files {
-    #[command(flatten)]
-    pub(crate) asked: Asked,
     /// Only files of this state: indexed, warning, not_dicom, skipped, non_patient, offline,
     /// quarantined or deleted. May be repeated.
     #[arg(long, value_name = "STATE")]
@@ -31,6 +29,9 @@ pub(crate) struct Files {
     /// As --format json.
     #[arg(long)]
     pub(crate) json: bool,
+    // Last, because its heading holds for what follows.
+    #[command(flatten)]
+    pub(crate) asked: Asked,
 }
 
 pub(crate) fn run(files: &Files) -> anyhow::Result<ExitCode> {

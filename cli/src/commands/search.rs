@@ -34,8 +34,6 @@ pub(crate) struct Search {
     /// What it must be like, all of it.
     #[arg(value_name = "KEY=VALUE|KEY=@FILE")]
     pub(crate) keys: Vec<String>,
-    #[command(flatten)]
-    pub(crate) asked: Asked,
     /// Columns to sort by, with a minus the largest first; the UIDs follow. Without it, by the UIDs. Of several
     /// archives each is sorted.
     #[arg(long, value_name = "COLUMN", value_delimiter = ',', allow_hyphen_values = true)]
@@ -64,6 +62,9 @@ pub(crate) struct Search {
     /// Answer without shards that fail, and say so (exit code 5).
     #[arg(long)]
     pub(crate) allow_partial: bool,
+    // Last, because its heading holds for what follows.
+    #[command(flatten)]
+    pub(crate) asked: Asked,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

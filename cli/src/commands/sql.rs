@@ -23,8 +23,6 @@ Views: patients, studies, series, instances, files, odd_values, dicom_metadata, 
 pub(crate) struct Sql {
     /// One SELECT, in SQLite's dialect.
     pub(crate) statement: String,
-    #[command(flatten)]
-    pub(crate) asked: Asked,
     /// How the answer is written.
     #[arg(long, value_enum, default_value = "table")]
     pub(crate) format: Format,
@@ -43,6 +41,9 @@ pub(crate) struct Sql {
     /// Answer without shards that fail, and say so (exit code 5).
     #[arg(long)]
     pub(crate) allow_partial: bool,
+    // Last, because its heading holds for what follows.
+    #[command(flatten)]
+    pub(crate) asked: Asked,
 }
 
 pub(crate) fn run(sql: &Sql) -> anyhow::Result<ExitCode> {

@@ -130,16 +130,16 @@ pub(super) fn items(expression: &str, fields: &[(&str, &Matching)]) -> Rendered 
     Rendered::new(sql, values)
 }
 
-/// Narrows the search of names to those that fold to the pattern's beginning, by index.
+/// Narrows the search of names to those that fold to the pattern's beginning, by index; and to the few
+/// that begin with a blank, which does not count.
 fn with_folded(pattern: &str, condition: Rendered) -> Rendered {
     let Some(prefix) = folded_prefix(pattern) else { return condition };
+    let folded = "t.patient_name_folded";
     let end = after_prefix(&prefix);
-    let mut sql = "t.patient_name_folded >= ?".to_owned();
-    if end.is_some() {
-        sql.push_str(" AND t.patient_name_folded < ?");
-    }
+    let below = if end.is_some() { format!(" AND {folded} < ?") } else { String::new() };
+    let sql = format!("(({folded} >= ?{below}) OR {folded} < '!') AND {}", condition.sql);
     let values = [Some(prefix), end].into_iter().flatten().map(Cell::Text);
-    Rendered::new(format!("{sql} AND {}", condition.sql), values.chain(condition.values).collect())
+    Rendered::new(sql, values.chain(condition.values).collect())
 }
 
 fn any_of(alternatives: &[Alternative], expression: &str) -> Rendered {
