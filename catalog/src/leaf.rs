@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::query::{Order, SearchKey, SearchLevel};
+
 /// The views that every shard and every answer has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the names say it")]
@@ -90,6 +92,25 @@ pub struct LeafQuery {
     pub sop_instance_uids: Option<Vec<String>>,
     /// At most this many rows; more is an error of the caller's limit, not of the shard.
     pub rows_max: Option<u64>,
+}
+
+/// What of one view of one shard matches a search.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeafSearch {
+    /// What is looked for.
+    pub level: SearchLevel,
+    /// What it must be like.
+    pub keys: Vec<SearchKey>,
+    /// The view whose rows are wanted: the level's, or `instances` for the instances of what is found.
+    pub view: View,
+    /// Names of the wanted columns.
+    pub columns: Vec<String>,
+    /// Order of the rows; with `rows_max` the first of them.
+    pub order: Vec<Order>,
+    /// At most this many rows.
+    pub rows_max: Option<u64>,
+    /// One row with the number of rows in place of them.
+    pub is_count: bool,
 }
 
 /// One value of an answer.

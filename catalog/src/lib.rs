@@ -16,6 +16,7 @@ mod leaf;
 mod ledger;
 mod partition;
 mod placement;
+pub mod query;
 mod span;
 mod state;
 mod uid;
@@ -34,7 +35,7 @@ pub use institution::{
     InstitutionRule, Institutions, InvalidMapping, OTHER_BUCKETS, SITES_MAX_DEFAULT, Site,
     normalise_institution, other_bucket,
 };
-pub use leaf::{Cell, Column, LeafQuery, Predicate, View};
+pub use leaf::{Cell, Column, LeafQuery, LeafSearch, Predicate, View};
 pub use ledger::{Claim, DirectoryRecord, LedgerChange, LedgerEntry, name_hash};
 pub use partition::{
     DateGranularity, InvalidScheme, PartitionInput, PartitionKey, PartitionScheme, UNDATED, shard_of,

@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod exit;
 mod ledger_files;
+mod lists;
 mod output;
 
 pub use commands::{run, run_with};

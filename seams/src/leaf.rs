@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use shardex_catalog::{Cell, LeafQuery, ShardId};
+use shardex_catalog::{Cell, LeafQuery, LeafSearch, ShardId};
 
 use crate::StoreError;
 
@@ -18,6 +18,19 @@ pub trait Leaf: Send + Sync {
         &self,
         shard: &ShardId,
         query: &LeafQuery,
+        cancel: &Arc<AtomicBool>,
+        row: &mut dyn FnMut(Vec<Cell>) -> bool,
+    ) -> Result<(), StoreError>;
+
+    /// Streams the rows of a search to `row`, in its order where it has one; it stops early as
+    /// [`Leaf::rows`] does.
+    ///
+    /// # Errors
+    /// As [`Leaf::rows`].
+    fn search(
+        &self,
+        shard: &ShardId,
+        search: &LeafSearch,
         cancel: &Arc<AtomicBool>,
         row: &mut dyn FnMut(Vec<Cell>) -> bool,
     ) -> Result<(), StoreError>;

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use shardex_catalog::{Cell, LeafQuery, Predicate, ShardId};
+use shardex_catalog::{Cell, LeafQuery, LeafSearch, Predicate, ShardId};
 use shardex_seams::{Leaf, StoreError};
 
 use crate::Error;
@@ -21,12 +21,21 @@ const STOP_CHECK: Duration = Duration::from_millis(10);
 /// What is asked of every shard.
 #[derive(Debug)]
 pub(crate) struct Question {
-    pub(crate) query: LeafQuery,
+    pub(crate) asked: Asked,
     /// A shard without a row of this is left out: a narrow look-up that spares most shards the
     /// preparation of a wide one.
     pub(crate) probe: Option<LeafQuery>,
     /// A shard that excludes a predicate of each of these is left out; none of them: ask all.
     pub(crate) alternatives: Vec<Vec<Predicate>>,
+}
+
+/// In which language it is asked.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// Rows of a view, by filters in SQL.
+    Rows(LeafQuery),
+    /// What matches keys.
+    Search(LeafSearch),
 }
 
 /// What a shard, given by its place in the list, has to say.
@@ -131,7 +140,10 @@ impl Reader<'_> {
             Some(full) => self.events.send(Event::Rows(at, full)).is_ok(),
             None => true,
         };
-        self.leaf.rows(shard, &self.question.query, self.halt, &mut send)?;
+        match &self.question.asked {
+            Asked::Rows(query) => self.leaf.rows(shard, query, self.halt, &mut send)?,
+            Asked::Search(search) => self.leaf.search(shard, search, self.halt, &mut send)?,
+        }
         let rest = batch.take();
         if !rest.is_empty() {
             // If nobody listens any more, sending the last word fails too and ends the thread.

@@ -5,6 +5,8 @@
 //! database, and the user's own text runs there unchanged. So every statement that SQLite accepts
 //! is answered exactly, within limits; pushing and pruning only decide how many rows travel.
 //!
+//! A search by keys needs no statement: shards look up what matches, and the merge database orders it.
+//!
 //! Nothing here knows SQLite's files, or where a shard is: shards are behind
 //! [`shardex_seams::Leaf`], files that are not indexed behind [`LedgerFiles`], and running SQL
 //! behind [`shardex_shard_store::merge`].
@@ -20,6 +22,7 @@ mod patients;
 mod plan;
 mod pull;
 mod router;
+mod search;
 mod stop;
 
 pub use completeness::{Completeness, FailedShard};
@@ -28,4 +31,4 @@ pub use grpc::{QueryService, Remote, ServiceSettings};
 pub use ledger_files::{LEDGER_FILES_COLUMNS, LedgerFiles, NoLedgerFiles, ledger_files_row};
 pub use options::{Answers, QueryOptions, RowSink, Settings};
 pub use router::Router;
-pub use shardex_shard_store::merge::{Columns, Limits, ResultColumn};
+pub use shardex_shard_store::merge::{Columns, LIST_BYTES_MAX, LIST_ROWS_MAX, Limits, List, ResultColumn};

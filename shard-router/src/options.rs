@@ -7,8 +7,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use shardex_catalog::Cell;
+use shardex_catalog::query::SearchRequest;
 use shardex_seams::Clock;
-use shardex_shard_store::merge::{Columns, Limits, ResultColumn};
+use shardex_shard_store::merge::{Columns, Limits, List, ResultColumn};
 
 use crate::{Completeness, Error};
 
@@ -57,6 +58,8 @@ pub struct QueryOptions {
     pub allow_partial: bool,
     /// Rows of one view that the query may pull; `None` for the router's setting.
     pub rows_max: Option<u64>,
+    /// Lists that a statement may read as tables.
+    pub lists: Arc<[List]>,
 }
 
 /// Takes an answer. `columns` comes once, before all rows, when the shards have given theirs; an
@@ -69,11 +72,22 @@ pub trait RowSink {
     fn row(&mut self, cells: &[Cell]) -> ControlFlow<()>;
 }
 
-/// What answers SQL: a router of this process, or one elsewhere.
+/// What answers: a router of this process, or one elsewhere.
 pub trait Answers: Send + Sync {
     /// As [`crate::Router::sql`].
     ///
     /// # Errors
     /// [`Error`]; rows may have come before it.
     fn sql(&self, text: &str, options: &QueryOptions, sink: &mut dyn RowSink) -> Result<Completeness, Error>;
+
+    /// As [`crate::Router::search`].
+    ///
+    /// # Errors
+    /// [`Error`]; rows may have come before it.
+    fn search(
+        &self,
+        request: &SearchRequest,
+        options: &QueryOptions,
+        sink: &mut dyn RowSink,
+    ) -> Result<Completeness, Error>;
 }

@@ -5,8 +5,8 @@
 //! the one shard that has most instances of the patient, so that no row mixes two.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use shardex_catalog::{Cell, Column};
 
@@ -23,6 +23,17 @@ pub(crate) fn columns(wanted: &[Column], all: &[Column]) -> Vec<Column> {
     wanted.iter().chain(all.iter().filter(is_needed)).cloned().collect()
 }
 
+/// What makes rows of several shards one patient.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct PatientKey([Option<String>; 3]);
+
+impl PatientKey {
+    /// The PatientID; `None` where there is none, so that nothing is merged.
+    pub(crate) fn id(&self) -> Option<&String> {
+        self.0[2].as_ref().filter(|id| !id.is_empty())
+    }
+}
+
 /// Merges rows of [`columns`].
 #[derive(Debug)]
 pub(crate) struct Merger {
@@ -30,10 +41,10 @@ pub(crate) struct Merger {
     instances: Option<usize>,
     sums: Vec<usize>,
     width: usize,
-    by_key: HashMap<[Option<String>; 3], Vec<Cell>>,
+    by_key: HashMap<PatientKey, Vec<Cell>>,
     single: Vec<Vec<Cell>>,
     /// Instances of the row whose values are displayed.
-    displayed: HashMap<[Option<String>; 3], i64>,
+    displayed: HashMap<PatientKey, i64>,
 }
 
 impl Merger {
@@ -58,8 +69,8 @@ impl Merger {
 
     /// Takes in one shard's row of a patient.
     pub(crate) fn add(&mut self, row: Vec<Cell>) {
-        let key = self.key.map(|at| at.and_then(|at| text(&row[at])));
-        if key[2].as_ref().is_none_or(String::is_empty) {
+        let key = PatientKey(self.key.map(|at| at.and_then(|at| text(&row[at]))));
+        if key.id().is_none() {
             self.single.push(row);
             return;
         }
@@ -87,11 +98,25 @@ impl Merger {
 
     /// The merged rows, cut to the wanted columns.
     pub(crate) fn finish(self) -> impl Iterator<Item = Vec<Cell>> {
-        let width = self.width;
-        self.by_key.into_values().chain(self.single).map(move |mut row| {
-            row.truncate(width);
-            row
-        })
+        self.by_key.into_values().chain(self.single).map(cut(self.width))
+    }
+
+    /// The keys of patients that other shards may know too, and the wanted columns of the others.
+    pub(crate) fn into_candidates(self) -> (HashSet<PatientKey>, impl Iterator<Item = Vec<Cell>>) {
+        (self.by_key.into_keys().collect(), self.single.into_iter().map(cut(self.width)))
+    }
+
+    /// Forgets all patients but these.
+    pub(crate) fn keep(&mut self, keys: &HashSet<PatientKey>) {
+        self.by_key.retain(|key, _| keys.contains(key));
+        self.single.clear();
+    }
+}
+
+fn cut(width: usize) -> impl Fn(Vec<Cell>) -> Vec<Cell> {
+    move |mut row| {
+        row.truncate(width);
+        row
     }
 }
 

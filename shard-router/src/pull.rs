@@ -7,7 +7,7 @@ use shardex_catalog::{Cell, Column, ShardId, View};
 use shardex_shard_store::merge::{Loader, MergeDatabase};
 
 use crate::completeness::Tally;
-use crate::fanout::{Event, Question, Wants, ask};
+use crate::fanout::{Asked, Event, Question, Wants, ask};
 use crate::ledger_files::admits;
 use crate::patients::Merger;
 use crate::plan::ViewPlan;
@@ -32,13 +32,14 @@ impl Pull<'_> {
         merge: &MergeDatabase,
         tally: &mut Tally,
     ) -> Result<(), Error> {
-        merge.add_table(plan.view, &plan.columns)?;
-        let loader = merge.loader(plan.view, &plan.columns)?;
-        let mut table = Table { loader, plan, rows_max: self.rows_max, rows: 0 };
+        let mut table = self.table(merge, plan.view, &plan.columns, plan.rows_wanted)?;
         if plan.view == View::Patients {
-            self.patients(plan, &mut table, tally)?;
+            let columns = self.patient_columns(&plan.columns);
+            let merger =
+                self.patients(&self.question(plan, &columns), &columns, plan.columns.len(), tally)?;
+            merger.finish().try_for_each(|row| table.insert(&row))?;
         } else if plan.needs_shards() {
-            self.rows(plan, &mut table, tally)?;
+            self.rows(&self.question(plan, &plan.columns), &mut table, tally)?;
         }
         if plan.needs_ledger() && !table.has_enough() {
             self.ledger(plan, &mut table)?;
@@ -46,9 +47,42 @@ impl Pull<'_> {
         Ok(())
     }
 
-    fn rows(&self, plan: &ViewPlan, table: &mut Table<'_>, tally: &mut Tally) -> Result<(), Error> {
+    /// Makes an empty table of a view's columns.
+    pub(crate) fn table<'m>(
+        &self,
+        merge: &'m MergeDatabase,
+        view: View,
+        columns: &[Column],
+        rows_wanted: Option<u64>,
+    ) -> Result<Table<'m>, Error> {
+        merge.add_table(view, columns)?;
+        let loader = merge.loader(view, columns)?;
+        Ok(Table { loader, view, rows_wanted, rows_max: self.rows_max, rows: 0 })
+    }
+
+    /// The wanted columns of patients, and those that merging them needs.
+    pub(crate) fn patient_columns(&self, wanted: &[Column]) -> Vec<Column> {
+        patients::columns(wanted, (self.router.settings.columns)(View::Patients))
+    }
+
+    fn question(&self, plan: &ViewPlan, columns: &[Column]) -> Question {
+        Question {
+            // One more than allowed shows that there are too many.
+            asked: Asked::Rows(plan.leaf_query(columns, self.rows_max.saturating_add(1))),
+            probe: plan.probe(),
+            alternatives: plan.shard_alternatives(),
+        }
+    }
+
+    /// Fills a table with what the shards answer.
+    pub(crate) fn rows(
+        &self,
+        question: &Question,
+        table: &mut Table<'_>,
+        tally: &mut Tally,
+    ) -> Result<(), Error> {
         let mut inserted: HashMap<usize, Vec<Range<i64>>> = HashMap::new();
-        self.ask(plan, &plan.columns, tally, &mut |part| match part {
+        self.ask(question, tally, &mut |part| match part {
             Part::Rows(shard, rows) => {
                 let from = table.loader.next();
                 for row in rows {
@@ -72,12 +106,18 @@ impl Pull<'_> {
         })
     }
 
-    fn patients(&self, plan: &ViewPlan, table: &mut Table<'_>, tally: &mut Tally) -> Result<(), Error> {
-        let columns = patients::columns(&plan.columns, (self.router.settings.columns)(View::Patients));
-        let mut merger = Merger::new(&columns, plan.columns.len());
+    /// Merges the patients that the shards answer with, rows of [`Self::patient_columns`].
+    pub(crate) fn patients(
+        &self,
+        question: &Question,
+        columns: &[Column],
+        width: usize,
+        tally: &mut Tally,
+    ) -> Result<Merger, Error> {
+        let mut merger = Merger::new(columns, width);
         // A shard's rows count once it has given them all.
         let mut waiting: HashMap<usize, Vec<Vec<Cell>>> = HashMap::new();
-        self.ask(plan, &columns, tally, &mut |part| {
+        self.ask(question, tally, &mut |part| {
             match part {
                 Part::Rows(shard, rows) => waiting.entry(shard).or_default().extend(rows),
                 Part::Answered(shard) => {
@@ -86,29 +126,27 @@ impl Pull<'_> {
                 Part::Failed(shard) => drop(waiting.remove(&shard)),
             }
             let rows = merger.len() + waiting.values().map(Vec::len).sum::<usize>();
-            if rows as u64 > self.rows_max { Err(table.too_many()) } else { Ok(Wants::More) }
+            if rows as u64 > self.rows_max { Err(self.too_many(View::Patients)) } else { Ok(Wants::More) }
         })?;
-        merger.finish().try_for_each(|row| table.insert(&row))
+        Ok(merger)
     }
 
-    fn ask(
+    fn too_many(&self, view: View) -> Error {
+        Error::TooManyRows { rows_max: self.rows_max, view }
+    }
+
+    /// Asks the shards that have not failed yet, part by part.
+    pub(crate) fn ask(
         &self,
-        plan: &ViewPlan,
-        columns: &[Column],
+        question: &Question,
         tally: &mut Tally,
         on_part: &mut dyn FnMut(Part) -> Result<Wants, Error>,
     ) -> Result<(), Error> {
         let shards: Vec<ShardId> =
             self.shards.iter().filter(|shard| !tally.failed.contains_key(*shard)).cloned().collect();
-        let question = Question {
-            // One more than allowed shows that there are too many.
-            query: plan.leaf_query(columns, self.rows_max.saturating_add(1)),
-            probe: plan.probe(),
-            alternatives: plan.shard_alternatives(),
-        };
         let router = self.router;
         let threads = router.settings.leaf_threads;
-        ask(&*router.leaf, &shards, &question, threads, self.stop, &mut |event| match event {
+        ask(&*router.leaf, &shards, question, threads, self.stop, &mut |event| match event {
             Event::Pruned => Ok(Wants::More),
             Event::Rows(shard, rows) => {
                 tally.rows_pulled += rows.len() as u64;
@@ -152,25 +190,27 @@ impl Pull<'_> {
     }
 }
 
-enum Part {
+/// What a shard, given by its place in the list, has to say.
+pub(crate) enum Part {
     Rows(usize, Vec<Vec<Cell>>),
     Answered(usize),
     Failed(usize),
 }
 
 /// A merge table with its bound.
-struct Table<'a> {
+pub(crate) struct Table<'a> {
     loader: Loader<'a>,
-    plan: &'a ViewPlan,
+    view: View,
+    rows_wanted: Option<u64>,
     rows_max: u64,
     rows: u64,
 }
 
 impl Table<'_> {
-    fn insert(&mut self, row: &[Cell]) -> Result<(), Error> {
+    pub(crate) fn insert(&mut self, row: &[Cell]) -> Result<(), Error> {
         self.rows += 1;
         if self.rows > self.rows_max {
-            return Err(self.too_many());
+            return Err(Error::TooManyRows { rows_max: self.rows_max, view: self.view });
         }
         Ok(self.loader.insert(row)?)
     }
@@ -181,10 +221,6 @@ impl Table<'_> {
     }
 
     fn has_enough(&self) -> bool {
-        self.plan.rows_wanted.is_some_and(|wanted| self.rows >= wanted)
-    }
-
-    fn too_many(&self) -> Error {
-        Error::TooManyRows { rows_max: self.rows_max, view: self.plan.view }
+        self.rows_wanted.is_some_and(|wanted| self.rows >= wanted)
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use shardex_catalog::query::SearchRequest;
 use shardex_seams::Leaf;
 use shardex_shard_store::merge::{Analyser, MergeDatabase, StopCheck};
 
@@ -50,10 +51,16 @@ impl Router {
         sink: &mut dyn RowSink,
     ) -> Result<Completeness, Error> {
         let stop = Stop::new(&self.settings.clock, options);
-        let analysis = self.analyser.analyse(text)?;
-        let plans = plan(text, &analysis, self.settings.columns);
+        let lists = &*options.lists;
+        let analysis = match lists {
+            [] => self.analyser.analyse(text),
+            lists => Analyser::with_lists(self.settings.columns, self.settings.limits.clone(), lists)?
+                .analyse(text),
+        }?;
+        let plans = plan(text, &analysis, self.settings.columns, lists);
         let shards = if plans.is_empty() { Vec::new() } else { self.leaf.shards()? };
-        let merge = MergeDatabase::create(self.settings.limits.clone())?;
+        let mut merge = MergeDatabase::create(self.settings.limits.clone())?;
+        lists.iter().try_for_each(|list| merge.add_list(list))?;
         let pull = Pull {
             router: self,
             shards: &shards,
@@ -65,13 +72,7 @@ impl Router {
         for plan in &plans {
             pull.view(plan, &merge, &mut tally)?;
         }
-        let completeness = tally.finish(shards.len());
-        if let ([first, ..], 0) = (&*completeness.failed, completeness.answered) {
-            return Err(Error::AllShards {
-                failed: completeness.failed.len(),
-                first: Box::new(first.clone()),
-            });
-        }
+        let completeness = complete(tally, shards.len())?;
         for plan in &plans {
             plan.indexes.iter().try_for_each(|column| merge.index(plan.view, column))?;
         }
@@ -85,7 +86,27 @@ impl Router {
     }
 }
 
+/// What an answer rests on; an error if it rests on nothing.
+pub(crate) fn complete(tally: Tally, shards: usize) -> Result<Completeness, Error> {
+    let completeness = tally.finish(shards);
+    match (&*completeness.failed, completeness.answered) {
+        ([first, ..], 0) => {
+            Err(Error::AllShards { failed: completeness.failed.len(), first: Box::new(first.clone()) })
+        }
+        _ => Ok(completeness),
+    }
+}
+
 impl Answers for Router {
+    fn search(
+        &self,
+        request: &SearchRequest,
+        options: &QueryOptions,
+        sink: &mut dyn RowSink,
+    ) -> Result<Completeness, Error> {
+        Self::search(self, request, options, sink)
+    }
+
     fn sql(&self, text: &str, options: &QueryOptions, sink: &mut dyn RowSink) -> Result<Completeness, Error> {
         Self::sql(self, text, options, sink)
     }

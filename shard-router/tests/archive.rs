@@ -15,9 +15,9 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use shardex_catalog::{
-    Cell, DirectoryRange, Domain, Fence, FileName, FileRow, FileStamp, Header, LeafQuery, Level, Operation,
-    Predicate, RelativePath, RowBatch, ShardId, SourceName, Value, Values, View, Warnings, attribute,
-    attribute_by_keyword,
+    Cell, DirectoryRange, Domain, Fence, FileName, FileRow, FileStamp, Header, LeafQuery, LeafSearch, Level,
+    Operation, Predicate, RelativePath, RowBatch, ShardId, SourceName, Value, Values, View, Warnings,
+    attribute, attribute_by_keyword,
 };
 use shardex_seams::{Leaf, ShardWriter, StoreError};
 use shardex_shard_router::{Router, Settings};
@@ -116,6 +116,17 @@ impl Leaf for Unfiltered {
     ) -> Result<(), StoreError> {
         let all = LeafQuery { filters: Vec::new(), sop_instance_uids: None, ..query.clone() };
         self.0.rows(shard, &all, cancel, row)
+    }
+
+    fn search(
+        &self,
+        shard: &ShardId,
+        search: &LeafSearch,
+        cancel: &Arc<AtomicBool>,
+        row: &mut dyn FnMut(Vec<Cell>) -> bool,
+    ) -> Result<(), StoreError> {
+        let all = LeafSearch { keys: Vec::new(), ..search.clone() };
+        self.0.search(shard, &all, cancel, row)
     }
 
     fn shards(&self) -> Result<Vec<ShardId>, StoreError> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use shardex_catalog::{Cell, LeafQuery, Predicate, ShardId};
+use shardex_catalog::{Cell, LeafQuery, LeafSearch, Predicate, ShardId};
 use shardex_seams::{Leaf, StoreError};
 use shardex_shard_router::{Error, NoLedgerFiles, QueryOptions, ResultColumn, Router, RowSink, Settings};
 
@@ -226,6 +226,16 @@ impl Leaf for Endless {
             }
         }
         Ok(())
+    }
+
+    fn search(
+        &self,
+        _: &ShardId,
+        _: &LeafSearch,
+        _: &Arc<AtomicBool>,
+        _: &mut dyn FnMut(Vec<Cell>) -> bool,
+    ) -> Result<(), StoreError> {
+        unreachable!("nobody searches here")
     }
 
     fn shards(&self) -> Result<Vec<ShardId>, StoreError> {

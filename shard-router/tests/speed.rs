@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use shardex_catalog::{Cell, LeafQuery, Predicate, ShardId};
+use shardex_catalog::{Cell, LeafQuery, LeafSearch, Predicate, ShardId};
 use shardex_seams::{Leaf, StoreError};
 use shardex_shard_router::{NoLedgerFiles, Router, Settings};
 
@@ -42,6 +42,16 @@ impl Leaf for MadeUp {
             }
         }
         Ok(())
+    }
+
+    fn search(
+        &self,
+        _: &ShardId,
+        _: &LeafSearch,
+        _: &Arc<AtomicBool>,
+        _: &mut dyn FnMut(Vec<Cell>) -> bool,
+    ) -> Result<(), StoreError> {
+        unreachable!("nobody searches here")
     }
 
     fn shards(&self) -> Result<Vec<ShardId>, StoreError> {

@@ -10,16 +10,19 @@ use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params_from_iter};
-use shardex_catalog::{Cell, LeafQuery, PackedUid, Predicate, ShardId};
+use shardex_catalog::{Cell, LeafQuery, LeafSearch, PackedUid, Predicate, ShardId};
 use shardex_seams::{Leaf, StoreError};
 
 use crate::error::{io_error, store_error};
 use crate::layout::Layout;
 use crate::merge::is_allowed_function;
-use crate::schema::{SHARD, has_files, leaf_select};
+use crate::schema::{
+    SHARD, Statement, add_functions, has_files, is_own_function, leaf_select, search_select,
+};
 use crate::sqlite;
 
-const CACHE_BYTES: u64 = 2 << 20;
+/// Page cache of one connection. There are as many as idle ones are kept, and the system caches files too.
+const CACHE_BYTES: u64 = 512 << 10;
 /// Longest text or blob that a filter may build.
 const VALUE_BYTES_MAX: i32 = 32 << 20;
 const INSTRUCTIONS_BETWEEN_CHECKS: i32 = 10_000;
@@ -85,15 +88,29 @@ impl Leaf for LeafPool {
         let sql = leaf_select(query)
             .map_err(|column| StoreError::Query(format!("view `{}` has no column `{column}`", query.view)))?;
         self.with(shard, (), |connection, path| {
-            let stop = Arc::clone(cancel);
-            let check = move || stop.load(Ordering::Relaxed);
-            connection
-                .progress_handler(INSTRUCTIONS_BETWEEN_CHECKS, Some(check))
-                .map_err(|error| store_error(path, error))?;
-            let result = run(connection, &sql, query, row).map_err(|error| query_error(path, error));
-            connection.progress_handler(0, None::<fn() -> bool>).map_err(|error| store_error(path, error))?;
-            result
+            stoppable(connection, path, cancel, |connection| run(connection, &sql, query, row))
         })
+    }
+
+    fn search(
+        &self,
+        shard: &ShardId,
+        search: &LeafSearch,
+        cancel: &Arc<AtomicBool>,
+        row: &mut dyn FnMut(Vec<Cell>) -> bool,
+    ) -> Result<(), StoreError> {
+        let statement = search_select(search).map_err(|column| {
+            StoreError::Query(format!("view `{}` has no column `{column}`", search.view))
+        })?;
+        let mut is_empty = true;
+        self.with(shard, (), |connection, path| {
+            is_empty = false;
+            stoppable(connection, path, cancel, |connection| run_search(connection, &statement, search, row))
+        })?;
+        if is_empty && search.is_count {
+            row(vec![Cell::Integer(0)]);
+        }
+        Ok(())
     }
 
     fn shards(&self) -> Result<Vec<ShardId>, StoreError> {
@@ -112,14 +129,36 @@ impl Leaf for LeafPool {
     }
 }
 
+/// Acts with statements that end soon after `cancel` is set.
+fn stoppable(
+    connection: &mut Connection,
+    path: &Path,
+    cancel: &Arc<AtomicBool>,
+    act: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+) -> Result<(), StoreError> {
+    let stop = Arc::clone(cancel);
+    let check = move || stop.load(Ordering::Relaxed);
+    connection
+        .progress_handler(INSTRUCTIONS_BETWEEN_CHECKS, Some(check))
+        .map_err(|error| store_error(path, error))?;
+    let result = act(connection).map_err(|error| query_error(path, error));
+    connection.progress_handler(0, None::<fn() -> bool>).map_err(|error| store_error(path, error))?;
+    result
+}
+
 /// Filters are a user's own text: they may read this shard and compute, nothing else.
 fn confine(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX)?;
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    add_functions(connection)?;
     connection.authorizer(Some(|context: AuthContext<'_>| match context.action {
         AuthAction::Select | AuthAction::Recursive | AuthAction::Read { .. } => Authorization::Allow,
-        AuthAction::Function { function_name } if is_allowed_function(function_name) => Authorization::Allow,
+        AuthAction::Function { function_name }
+            if is_allowed_function(function_name) || is_own_function(function_name) =>
+        {
+            Authorization::Allow
+        }
         _ => Authorization::Deny,
     }))
 }
@@ -140,7 +179,34 @@ fn run(
             }
         }
     }
-    let width = query.columns.len();
+    give(&mut statement, query.columns.len(), row)
+}
+
+fn run_search(
+    connection: &Connection,
+    search: &Statement,
+    of: &LeafSearch,
+    row: &mut dyn FnMut(Vec<Cell>) -> bool,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(&search.sql)?;
+    for (n, value) in search.values.iter().enumerate() {
+        match value {
+            Cell::Null => {}
+            Cell::Integer(number) => statement.raw_bind_parameter(n + 1, number)?,
+            Cell::Real(number) => statement.raw_bind_parameter(n + 1, number)?,
+            Cell::Text(text) => statement.raw_bind_parameter(n + 1, text.as_str())?,
+            Cell::Blob(bytes) => statement.raw_bind_parameter(n + 1, bytes.as_slice())?,
+        }
+    }
+    give(&mut statement, if of.is_count { 1 } else { of.columns.len() }, row)
+}
+
+/// Gives the first `width` values of each row of a statement whose parameters are bound.
+fn give(
+    statement: &mut rusqlite::Statement<'_>,
+    width: usize,
+    row: &mut dyn FnMut(Vec<Cell>) -> bool,
+) -> rusqlite::Result<()> {
     let mut rows = statement.raw_query();
     while let Some(found) = rows.next()? {
         let cells = (0..width).map(|n| found.get_ref(n).map(cell)).collect::<rusqlite::Result<Vec<_>>>()?;

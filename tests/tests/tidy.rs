@@ -28,6 +28,8 @@ const KNOWN_TO_ONE: &[(&str, &[&str])] = &[
     ("dicom-core", &["extract"]),
     ("dicom-dictionary-std", &["extract"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("prost", &["proto"]),
     ("tonic", &["proto", "daemon", "shard-router"]),
 ];

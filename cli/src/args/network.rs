@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// What a question goes to: an archive of this machine, or a router.
+/// What a question goes to: archives of this machine, or a router.
 ///
 /// The environment is read by hand, so that a flag of one kind beats a variable of the other.
 #[derive(Debug, Args)]
 pub(crate) struct Asked {
-    /// Folder of the archive [env: SHARDEX_ARCHIVE].
+    /// Folder of the archive [env: SHARDEX_ARCHIVE]. Given several times, the answers follow each other, with
+    /// a first column `archive`.
     #[arg(long, short, value_name = "DIR", conflicts_with = "router")]
-    archive: Option<PathBuf>,
+    archive: Vec<PathBuf>,
     /// Server to ask instead, as `http://HOST:PORT` or `https://HOST:PORT` [env: SHARDEX_ROUTER].
     #[arg(long, value_name = "URL")]
     router: Option<String>,
@@ -39,8 +40,8 @@ struct Credentials {
 /// Where a question goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// To an archive of this machine.
-    Archive(PathBuf),
+    /// To archives of this machine; at least one.
+    Archives(Vec<PathBuf>),
     /// To a router.
     Router(shardex_daemon::net::ChannelSettings),
 }
@@ -54,16 +55,16 @@ impl Asked {
         &self,
         environment: &dyn Fn(&str) -> Option<std::ffi::OsString>,
     ) -> Result<Place, &'static str> {
-        let (archive, router) = match (&self.archive, &self.router) {
-            (None, None) => {
+        let (archives, router) = match (&*self.archive, &self.router) {
+            ([], None) => {
                 let router = environment("SHARDEX_ROUTER").map(|url| url.to_string_lossy().into_owned());
-                (environment("SHARDEX_ARCHIVE").map(PathBuf::from), router)
+                (environment("SHARDEX_ARCHIVE").map(PathBuf::from).into_iter().collect(), router)
             }
-            given => (given.0.clone(), given.1.clone()),
+            (archives, router) => (archives.to_vec(), router.clone()),
         };
-        match (archive, router) {
-            (Some(archive), None) => Ok(Place::Archive(archive)),
-            (None, Some(url)) => {
+        match (archives, router) {
+            (archives, None) if !archives.is_empty() => Ok(Place::Archives(archives)),
+            (archives, Some(url)) if archives.is_empty() => {
                 let given = self.credentials.clone();
                 Ok(Place::Router(shardex_daemon::net::ChannelSettings {
                     url,
@@ -74,10 +75,10 @@ impl Asked {
                     tls_identity: given.tls_cert.zip(given.tls_key),
                 }))
             }
-            (None, None) => {
+            (_, None) => {
                 Err("say what to ask: --archive DIR or --router URL (or SHARDEX_ARCHIVE or SHARDEX_ROUTER)")
             }
-            (Some(_), Some(_)) => {
+            (_, Some(_)) => {
                 Err("SHARDEX_ARCHIVE and SHARDEX_ROUTER are both set: give --archive or --router")
             }
         }
@@ -89,7 +90,8 @@ impl Asked {
   shardex serve --archive ./archive
   shardex sql \"SELECT count(*) FROM studies\" --router http://127.0.0.1:7400
   shardex serve -a ./archive --listen 0.0.0.0:7400 --token-file tokens
-  shardex serve -a ./archive --listen 0.0.0.0:7400 --tls-cert s.pem --tls-key s.key --tls-client-ca ca.pem
+  shardex serve -a ./archive --listen 0.0.0.0:7400 --tls-cert s.pem --tls-key s.key \\
+    --tls-client-ca ca.pem
 
 A file of tokens has a line NAME TOKEN for each caller; `openssl rand -hex 32` makes a token. The server reads only:
 an ingest may run meanwhile. SIGTERM or Ctrl-C ends it when running queries have ended, a second one at once.")]
@@ -132,14 +134,14 @@ mod tests {
         variables: &[(&str, &str)],
     ) -> Result<String, &'static str> {
         let asked = Asked {
-            archive: archive.map(PathBuf::from),
+            archive: archive.map(PathBuf::from).into_iter().collect(),
             router: router.map(str::to_owned),
             credentials: Credentials::default(),
         };
         let environment =
             |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
         asked.place(&environment).map(|place| match place {
-            Place::Archive(path) => path.display().to_string(),
+            Place::Archives(paths) => paths[0].display().to_string(),
             Place::Router(settings) => settings.url,
         })
     }

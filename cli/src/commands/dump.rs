@@ -13,6 +13,11 @@ use crate::exit::ExitCode;
 use crate::output::{self, Rows};
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  shardex dump --archive ./archive > archive.jsonl
+  diff <(shardex dump -a ./one) <(shardex dump -a ./other)
+
+docs/formats.md says what is in it. The whole dump is sorted in memory.")]
 pub(crate) struct Dump {
     #[command(flatten)]
     pub(crate) archive: ArchiveArgument,
@@ -58,5 +63,5 @@ pub(crate) fn run(dump: &Dump) -> anyhow::Result<ExitCode> {
 fn without_nulls(line: &[u8]) -> anyhow::Result<String> {
     let mut object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(line)?;
     object.retain(|_, value| !value.is_null());
-    Ok(serde_json::Value::Object(object).to_string())
+    Ok(output::json_text(&object.into()))
 }

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use clap::Args;
 use shardex_catalog::FileState;
-use shardex_shard_router::QueryOptions;
+use shardex_shard_router::{Answers, QueryOptions, RowSink};
 
 use super::reading;
 use crate::args::{Asked, Format};
@@ -16,8 +16,6 @@ use crate::output::{self, Rows};
   shardex files --state not_dicom --format csv -a ./archive
   shardex files --state indexed --format paths0 -a ./archive | xargs -0 ls -l")]
 pub(crate) struct Files {
-    #[command(flatten)]
-    pub(crate) asked: Asked,
     /// Only files of this state: indexed, warning, not_dicom, skipped, non_patient, offline,
     /// quarantined or deleted. May be repeated.
     #[arg(long, value_name = "STATE")]
@@ -31,10 +29,13 @@ pub(crate) struct Files {
     /// As --format json.
     #[arg(long)]
     pub(crate) json: bool,
+    // Last, because its heading holds for what follows.
+    #[command(flatten)]
+    pub(crate) asked: Asked,
 }
 
 pub(crate) fn run(files: &Files) -> anyhow::Result<ExitCode> {
-    let router = reading::ask(&files.asked)?;
+    let answering = reading::ask(&files.asked)?;
     let mut conditions = Vec::new();
     if !files.state.is_empty() {
         let known = |state: &String| {
@@ -51,15 +52,18 @@ pub(crate) fn run(files: &Files) -> anyhow::Result<ExitCode> {
     }
     let condition =
         if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
-    let statement = format!("SELECT * FROM files{condition}");
     let format = if files.json { Format::Json } else { files.format };
+    // People want what and why; machines all there is.
+    let columns = if format == Format::Table { "source, path, size, state, reason, kind" } else { "*" };
+    let statement = format!("SELECT {columns} FROM files{condition}");
     let options = QueryOptions {
         cancel: shardex_daemon::stop_on_signals()?,
         rows_max: Some(u64::MAX >> 2),
         ..Default::default()
     };
     let rows = Rows::new(output::answer(), format);
-    let (_, count) = reading::query(&*router, &statement, &options, rows)?;
+    let question = |answers: &dyn Answers, sink: &mut dyn RowSink| answers.sql(&statement, &options, sink);
+    let (_, count) = reading::query_all(&answering, None, rows, &question)?;
     if format == Format::Table {
         output::say(&format!("{count} file{}", if count == 1 { "" } else { "s" }));
     }

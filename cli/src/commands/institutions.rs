@@ -36,6 +36,11 @@ accents of width and punctuation do not matter. Give it to the first ingest of a
     Map(InstitutionMap),
 }
 
+/// Of both commands.
+pub(crate) const INSTITUTION_EXAMPLES: &str = "Examples:
+  shardex institutions list --archive ./archive
+  shardex institutions map sites.toml --archive ./archive";
+
 #[derive(Debug, Args)]
 pub(crate) struct InstitutionList {
     #[command(flatten)]

@@ -36,7 +36,8 @@ pub(crate) enum Maintain {
     Size(MaintainSize),
 }
 
-const MAINTAIN_EXAMPLES: &str = "Examples:
+/// Of all its commands.
+pub(crate) const MAINTAIN_EXAMPLES: &str = "Examples:
   shardex maintain size --archive ./archive
   shardex maintain optimize -a ./archive
   shardex maintain vacuum --dry-run -a ./archive
@@ -126,7 +127,8 @@ fn write_work(arguments: &MaintainWork, files: &[Maintained]) -> anyhow::Result<
             .iter()
             .map(|f| json!({ "file": f.file, "bytes_before": f.bytes_before, "bytes_after": f.bytes_after }))
             .collect();
-        writeln!(to, "{}", json!({ "dry_run": arguments.dry_run, "files": files }))?;
+        let answer = json!({ "dry_run": arguments.dry_run, "files": files });
+        writeln!(to, "{}", output::json_text(&answer))?;
     } else {
         let mut table = Table::new(&["file", "before", if arguments.dry_run { "expected" } else { "after" }]);
         for file in files {
@@ -150,7 +152,7 @@ fn run_size(size: &MaintainSize) -> anyhow::Result<ExitCode> {
     let indexed = archive.indexed_files()?;
     let mut to = output::answer();
     if size.json {
-        serde_json::to_writer_pretty(&mut to, &size_json(&files, indexed))?;
+        output::write_json_pretty(&mut to, &size_json(&files, indexed))?;
         writeln!(to)?;
     } else {
         write_size(&mut to, size, &files, indexed)?;

@@ -1,6 +1,5 @@
 //! Progress of long upkeep: one line on a terminal, with rate and time left.
 
-use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -52,9 +51,9 @@ impl Meter {
             let state = Arc::clone(&meter.state);
             let show = move || {
                 while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(INTERVAL) {
-                    let _ = write!(std::io::stderr(), "\r{}\x1b[K", state.line(SystemClock.elapsed()));
+                    output::say_over(&state.line(SystemClock.elapsed()));
                 }
-                let _ = write!(std::io::stderr(), "\r\x1b[K");
+                output::say_over("");
             };
             meter.shown = Some((stop, std::thread::Builder::new().name("meter".to_owned()).spawn(show)?));
         }

@@ -1,10 +1,12 @@
 //! The commands.
 
+pub(crate) mod completions;
 pub(crate) mod dump;
 pub(crate) mod files;
 pub(crate) mod ingest;
 pub(crate) mod institutions;
 pub(crate) mod maintain;
+pub(crate) mod man;
 mod meter;
 pub(crate) mod overview;
 pub(crate) mod probe;
@@ -12,6 +14,7 @@ pub(crate) mod reading;
 pub(crate) mod recover;
 pub(crate) mod report;
 pub(crate) mod schema;
+pub(crate) mod search;
 mod serve;
 pub(crate) mod show;
 mod show_header;
@@ -22,8 +25,8 @@ pub(crate) mod verify;
 
 use std::ffi::OsString;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use shardex_worker::BeforeRead;
 
@@ -39,7 +42,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// As [`run`], with something that is called before a file is read: how tests make files crash or
 /// hang their readers.
 pub fn run_with(arguments: impl IntoIterator<Item = OsString>, before_read: Option<BeforeRead>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let arguments = match parse(&arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are answers, not errors. A closed pipe stops nothing.
@@ -50,11 +54,13 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>, before_read: Opti
             };
         }
     };
+    output::look(arguments.color);
     shardex_daemon::init_telemetry(&arguments.log);
     raise_file_limit();
     let result = match arguments.command {
         Command::Ingest(ingest) => ingest::run(*ingest, before_read),
         Command::ProbeFile(probe) => probe::run(&probe, before_read.as_ref()),
+        Command::Search(search) => search::run(&search),
         Command::Sql(sql) => sql::run(&sql),
         Command::Files(files) => files::run(&files),
         Command::Status(status) => status::run(&status),
@@ -69,15 +75,26 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>, before_read: Opti
         Command::Verify(verify) => verify::run(&verify),
         Command::Recover(recover) => recover::run(&recover),
         Command::Serve(serve) => serve::run(&serve),
+        Command::Completions(completions) => completions::run(&completions),
+        Command::Man(man) => man::run(&man),
     };
     result.unwrap_or_else(|error| {
         if is_closed_pipe(&error) {
             // Whoever read the answer has seen enough.
             return ExitCode::Done;
         }
-        output::say(&format!("error: {error:#}"));
+        output::say_error(&error);
         if error.is::<reading::WrongUsage>() { ExitCode::Usage } else { ExitCode::Failed }
     })
+}
+
+fn parse(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
+    // Help and wrong usage are written before --color is known.
+    let is_never = |pair: &[OsString]| pair[0] == "--color" && pair[1] == "never";
+    let is_uncolored = arguments.windows(2).any(is_never) || arguments.iter().any(|a| a == "--color=never");
+    let command = Arguments::command();
+    let command = if is_uncolored { command.color(clap::ColorChoice::Never) } else { command };
+    Arguments::from_arg_matches(&command.try_get_matches_from(arguments)?)
 }
 
 /// Takes as many open files as the system grants: every open shard needs three.
@@ -89,8 +106,11 @@ fn raise_file_limit() {
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    use std::io::{Error, ErrorKind};
     let is_closed = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+        let io = cause.downcast_ref::<Error>().map(Error::kind);
+        let json = cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+        io.or(json) == Some(ErrorKind::BrokenPipe)
     };
     error.chain().any(is_closed)
 }

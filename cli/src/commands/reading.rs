@@ -1,9 +1,10 @@
 //! An archive opened for questions, or a router that is asked instead.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Write;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -30,13 +31,34 @@ pub(crate) struct Reading {
 /// The command line says something that cannot be meant.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct WrongUsage(&'static str);
+pub(crate) struct WrongUsage(pub(crate) Cow<'static, str>);
 
-/// What answers: a router over an archive of this machine, or one elsewhere.
-pub(crate) fn ask(asked: &Asked) -> anyhow::Result<Box<dyn Answers>> {
-    match asked.place(&|variable| std::env::var_os(variable)).map_err(WrongUsage)? {
-        Place::Archive(path) => Ok(Box::new(open(&path)?.router)),
-        Place::Router(settings) => Ok(Box::new(Remote::connect(&settings)?)),
+impl WrongUsage {
+    pub(crate) fn new(text: impl Into<Cow<'static, str>>) -> Self {
+        Self(text.into())
+    }
+}
+
+/// One who answers, with the name under which its rows are shown, where there are several.
+pub(crate) struct Answering {
+    pub(crate) archive: Option<String>,
+    pub(crate) answers: Box<dyn Answers>,
+}
+
+/// All who answer: a router over each archive of this machine, or one elsewhere.
+pub(crate) fn ask(asked: &Asked) -> anyhow::Result<Vec<Answering>> {
+    match asked.place(&|variable| std::env::var_os(variable)).map_err(WrongUsage::new)? {
+        Place::Archives(paths) => {
+            let are_several = paths.len() > 1;
+            let open = |path: &PathBuf| {
+                let archive = are_several.then(|| path.to_string_lossy().into_owned());
+                Ok(Answering { archive, answers: Box::new(open(path)?.router) })
+            };
+            paths.iter().map(open).collect()
+        }
+        Place::Router(settings) => {
+            Ok(vec![Answering { archive: None, answers: Box::new(Remote::connect(&settings)?) }])
+        }
     }
 }
 
@@ -83,20 +105,61 @@ pub(crate) fn query<W: Write>(
     options: &QueryOptions,
     rows: Rows<W>,
 ) -> anyhow::Result<(Completeness, u64)> {
-    let mut sink = Sink { rows, failed: None };
+    let mut sink = Sink::new(rows, None);
     let completeness = router.sql(statement, options, &mut sink)?;
-    if let Some(error) = sink.failed {
-        return Err(error.into());
-    }
+    sink.checked()?;
     Ok((completeness, sink.rows.end()?))
+}
+
+/// What is asked of each who answers.
+pub(crate) type Question<'q> =
+    dyn Fn(&dyn Answers, &mut dyn RowSink) -> Result<Completeness, shardex_shard_router::Error> + 'q;
+
+/// Puts a question to all who answer, one after the other, and writes their rows, at most `limit`. What
+/// several say is never de-duplicated.
+pub(crate) fn query_all<W: Write>(
+    answering: &[Answering],
+    limit: Option<u64>,
+    rows: Rows<W>,
+    question: &Question<'_>,
+) -> anyhow::Result<(Completeness, u64)> {
+    let mut sink = Sink::new(rows, limit);
+    let mut all = Completeness::default();
+    for one in answering {
+        sink.archive = one.archive.clone().map(Cell::Text);
+        let found = question(&*one.answers, &mut sink);
+        let found = match &one.archive {
+            Some(archive) => found.with_context(|| format!("archive `{archive}`"))?,
+            None => found?,
+        };
+        sink.checked()?;
+        all.total += found.total;
+        all.pruned += found.pruned;
+        all.answered += found.answered;
+        all.failed.extend(found.failed);
+        all.rows_pulled += found.rows_pulled;
+        if sink.left == Some(0) {
+            break;
+        }
+    }
+    Ok((all, sink.rows.end()?))
 }
 
 struct Sink<W: Write> {
     rows: Rows<W>,
+    /// First value of each row.
+    archive: Option<Cell>,
+    has_columns: bool,
+    /// Rows that are still wanted.
+    left: Option<u64>,
     failed: Option<std::io::Error>,
 }
 
 impl<W: Write> Sink<W> {
+    fn new(rows: Rows<W>, limit: Option<u64>) -> Self {
+        Self { rows, archive: None, has_columns: false, left: limit, failed: None }
+    }
+
     fn note(&mut self, result: std::io::Result<()>) -> ControlFlow<()> {
         match result {
             Ok(()) => ControlFlow::Continue(()),
@@ -106,19 +169,32 @@ impl<W: Write> Sink<W> {
             }
         }
     }
+
+    fn checked(&mut self) -> std::io::Result<()> {
+        self.failed.take().map_or(Ok(()), Err)
+    }
 }
 
 impl<W: Write> RowSink for Sink<W> {
     fn columns(&mut self, columns: &[ResultColumn]) {
-        let result = self.rows.columns(columns.iter().map(|column| column.name.clone()).collect());
+        if std::mem::replace(&mut self.has_columns, true) {
+            return;
+        }
+        let archive = self.archive.is_some().then(|| "archive".to_owned());
+        let names = archive.into_iter().chain(columns.iter().map(|column| column.name.clone()));
+        let result = self.rows.columns(names.collect());
         let _ = self.note(result);
     }
 
     fn row(&mut self, cells: &[Cell]) -> ControlFlow<()> {
-        if self.failed.is_some() {
+        if self.failed.is_some() || self.left == Some(0) {
             return ControlFlow::Break(());
         }
-        let result = self.rows.row(cells);
+        self.left = self.left.map(|left| left - 1);
+        let result = match &self.archive {
+            None => self.rows.row(cells),
+            Some(archive) => self.rows.row(&[std::slice::from_ref(archive), cells].concat()),
+        };
         self.note(result)
     }
 }

@@ -14,6 +14,12 @@ use crate::exit::ExitCode;
 use crate::output;
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  shardex recover --archive ./archive
+  shardex recover -a ./archive --accept-lost-shards
+
+An ingest does the same before it begins. Run `shardex ingest` afterwards: it reads what was lost.
+Exit code 3: a shard cannot be read.")]
 pub(crate) struct Recover {
     #[command(flatten)]
     pub(crate) archive: ArchiveArgument,
@@ -57,7 +63,7 @@ pub(crate) fn run(recover: &Recover) -> anyhow::Result<ExitCode> {
             "rows_removed": report.rows_removed,
             "unreadable_shards": unreadable,
         });
-        writeln!(to, "{found}")?;
+        writeln!(to, "{}", output::json_text(&found))?;
     } else {
         write(&mut to, healed, &rolled_back, report.rows_removed, &unreadable)?;
     }

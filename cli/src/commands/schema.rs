@@ -8,6 +8,12 @@ use crate::exit::ExitCode;
 use crate::output::{self, Rows};
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  shardex schema
+  shardex schema --format csv | grep -i radio
+
+A keyword is a column of the views of its scope and of those below it: one of scope study is in `studies`, and in
+`series` and `instances` too. `dicom_metadata` has all of them by their snake_case names.")]
 pub(crate) struct Schema {
     /// How the list is written.
     #[arg(long, value_enum, default_value = "table")]

@@ -15,6 +15,12 @@ use crate::exit::ExitCode;
 use crate::output::{self, escaped};
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  shardex show /data/dicom/a/im0001.dcm --archive ./archive
+  shardex show 2.25.1000001 -a ./archive --json
+  shardex show --header /data/dicom/a/im0001.dcm
+
+Exit code 5: --header lists what it could of a file that ends early or is broken.")]
 pub(crate) struct Show {
     /// Path of a file, or a StudyInstanceUID, SeriesInstanceUID or SOPInstanceUID.
     pub(crate) what: OsString,
@@ -46,7 +52,7 @@ pub(crate) fn run(show: &Show) -> anyhow::Result<ExitCode> {
     };
     let mut to = output::answer();
     if show.json {
-        serde_json::to_writer_pretty(&mut to, &found)?;
+        output::write_json_pretty(&mut to, &found)?;
         writeln!(to)?;
     } else {
         write(&mut to, &found, 0)?;

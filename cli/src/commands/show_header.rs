@@ -98,7 +98,7 @@ impl<W: Write> List<W> {
 
     fn json(&mut self, element: &HeaderElement) -> std::io::Result<()> {
         self.to.write_all(if self.is_begun { b",\n" } else { b"\n" })?;
-        serde_json::to_writer(&mut self.to, &element_json(element)).map_err(std::io::Error::from)
+        output::write_json(&mut self.to, &element_json(element))
     }
 
     fn line(&mut self, element: &HeaderElement) -> std::io::Result<()> {

@@ -12,6 +12,9 @@ use crate::exit::ExitCode;
 use crate::output::{self, Table};
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  shardex status --archive ./archive
+  shardex status -a ./archive --json | jq .jobs[-1]")]
 pub(crate) struct Status {
     #[command(flatten)]
     pub(crate) archive: ArchiveArgument,
@@ -43,7 +46,7 @@ pub(crate) fn run(status: &Status) -> anyhow::Result<ExitCode> {
     let facts = gather(&reading)?;
     let mut to = output::answer();
     if status.json {
-        serde_json::to_writer_pretty(&mut to, &as_json(&reading, &facts))?;
+        output::write_json_pretty(&mut to, &as_json(&reading, &facts))?;
         writeln!(to)?;
     } else {
         write(&mut to, &reading, &facts)?;

@@ -52,7 +52,7 @@ pub(crate) fn run(tree: &Tree) -> anyhow::Result<ExitCode> {
     let mut to = output::answer();
     if tree.json {
         let studies: Vec<_> = studies.into_iter().map(study_json).collect();
-        serde_json::to_writer_pretty(&mut to, &json!({ "studies": studies }))?;
+        output::write_json_pretty(&mut to, &json!({ "studies": studies }))?;
         writeln!(to)?;
     } else {
         studies.iter().try_for_each(|study| write(&mut to, study))?;

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
+/// A character that does something to a terminal, or changes the direction of writing.
+pub(super) fn is_harmful(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Text with control characters, and those that change the direction of writing, as escapes.
 pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
-    let is_harmful = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-    };
     if !text.contains(is_harmful) {
         return Cow::Borrowed(text);
     }

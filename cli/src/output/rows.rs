@@ -6,7 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use serde_json::{Map, Value as Json};
 use shardex_catalog::Cell;
 
-use super::Table;
+use super::screen::answer_screen;
+use super::{Table, escaped, write_json};
 use crate::args::Format;
 
 /// Rows of a table that are aligned together: widths must be known before the first is written.
@@ -14,7 +15,7 @@ const ALIGNED_ROWS: usize = 1000;
 /// Columns that hold paths, best first.
 const PATH_COLUMNS: [&str; 2] = ["file_path", "path"];
 
-/// Writes rows to `W`.
+/// Writes rows to `W`. What a terminal shows of them is escaped; a file or pipe gets the exact bytes.
 pub(crate) struct Rows<W: Write> {
     to: W,
     format: Format,
@@ -22,11 +23,21 @@ pub(crate) struct Rows<W: Write> {
     table: Table,
     written: u64,
     path_column: Option<usize>,
+    is_shown: bool,
 }
 
 impl<W: Write> Rows<W> {
     pub(crate) fn new(to: W, format: Format) -> Self {
-        Self { to, format, names: Vec::new(), table: Table::default(), written: 0, path_column: None }
+        let is_shown = answer_screen().width.is_some();
+        Self {
+            to,
+            format,
+            names: Vec::new(),
+            table: Table::default(),
+            written: 0,
+            path_column: None,
+            is_shown,
+        }
     }
 
     /// Takes the names of the columns, before any row.
@@ -87,7 +98,7 @@ impl<W: Write> Rows<W> {
             self.to.write_all(if self.written == 0 { b"\n" } else { b",\n" })?;
         }
         let pairs = self.names.iter().cloned().zip(cells.iter().map(cell_json));
-        serde_json::to_writer(&mut self.to, &pairs.collect::<Map<String, Json>>())?;
+        write_json(&mut self.to, &pairs.collect::<Map<String, Json>>())?;
         if self.format == Format::Jsonl {
             self.to.write_all(b"\n")?;
         }
@@ -97,8 +108,8 @@ impl<W: Write> Rows<W> {
     fn csv(&mut self, cells: &[Cell]) -> io::Result<()> {
         let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
         let fields = cells.iter().map(|cell| match cell {
-            Cell::Blob(bytes) => bytes.clone(),
-            cell => cell_text(cell).into_bytes(),
+            Cell::Blob(bytes) => self.exact(bytes),
+            cell => self.exact(cell_text(cell).as_bytes()),
         });
         writer.write_byte_record(&fields.collect::<csv::ByteRecord>())?;
         let line = writer.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
@@ -111,8 +122,18 @@ impl<W: Write> Rows<W> {
             Some(Cell::Blob(bytes)) => bytes,
             _ => return Ok(()),
         };
-        self.to.write_all(bytes)?;
+        let bytes = self.exact(bytes);
+        self.to.write_all(&bytes)?;
         self.to.write_all(end)
+    }
+
+    /// The bytes themselves, unless a terminal would obey them.
+    fn exact(&self, bytes: &[u8]) -> Vec<u8> {
+        if self.is_shown {
+            escaped(&String::from_utf8_lossy(bytes)).into_owned().into_bytes()
+        } else {
+            bytes.to_vec()
+        }
     }
 }
 
@@ -152,6 +173,18 @@ mod tests {
         rows.iter().for_each(|row| sink.row(row).expect("a row"));
         sink.end().expect("an end");
         String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn what_a_terminal_shows_is_escaped_and_a_pipe_gets_the_bytes() {
+        for (is_shown, expected) in [(true, "a\\u{1b}[2J\n"), (false, "a\u{1b}[2J\n")] {
+            let mut out = Vec::new();
+            let mut sink = Rows { is_shown, ..Rows::new(&mut out, Format::Paths) };
+            sink.columns(vec!["path".to_owned()]).expect("columns");
+            sink.row(&[Cell::Blob(b"a\x1b[2J".to_vec())]).expect("a row");
+            sink.end().expect("an end");
+            assert_eq!(String::from_utf8(out).expect("text"), expected);
+        }
     }
 
     #[test]

@@ -52,6 +52,11 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
+/// Seconds that something took, with a decimal where they are few.
+pub(crate) fn elapsed(seconds: f64) -> String {
+    if seconds < 9.95 { format!("{seconds:.1} s") } else { duration(seconds) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,5 +89,7 @@ mod tests {
         assert_eq!(duration(59.4), "59 s");
         assert_eq!(duration(125.0), "2 min 05 s");
         assert_eq!(duration(7265.0), "2 h 01 min");
+        assert_eq!(elapsed(0.44), "0.4 s");
+        assert_eq!(elapsed(59.4), "59 s");
     }
 }

@@ -1,9 +1,11 @@
 //! Between the wire's messages and the router's own types.
 
+use shardex_catalog::query::{Given, GivenKey, SearchLevel, SearchRequest, SortKey};
 use shardex_catalog::{ColumnType, ShardId};
-use shardex_proto::v1;
+use shardex_proto::v1::error_detail::Reason;
+use shardex_proto::{Fault, v1};
 
-use crate::{Completeness, FailedShard, ResultColumn};
+use crate::{Completeness, FailedShard, List, QueryOptions, ResultColumn};
 
 pub(super) fn columns_out(columns: &[ResultColumn]) -> v1::Columns {
     let column = |column: &ResultColumn| {
@@ -61,4 +63,114 @@ pub(super) fn completeness_in(sent: v1::Completeness) -> Option<Completeness> {
         failed: sent.failed.into_iter().map(failed).collect::<Option<_>>()?,
         rows_pulled: sent.rows_pulled,
     })
+}
+
+pub(super) fn list_out(list: &List) -> v1::List {
+    let value = |value: &Option<String>| v1::ListValue { text: value.clone() };
+    let row = |row: &Vec<Option<String>>| v1::ListRow { values: row.iter().map(value).collect() };
+    v1::List {
+        name: list.name().to_owned(),
+        columns: list.columns().to_vec(),
+        rows: list.rows().iter().map(row).collect(),
+    }
+}
+
+/// A list of a message, whatever sent it.
+pub(super) fn list_in(sent: v1::List) -> Result<List, Fault> {
+    let row = |row: v1::ListRow| row.values.into_iter().map(|value| value.text).collect();
+    let rows = sent.rows.into_iter().map(row).collect();
+    List::new(&sent.name, sent.columns, rows)
+        .map_err(|error| Fault::new(Reason::BadRequest, error.to_string()))
+}
+
+pub(super) fn search_out(request: &SearchRequest, options: &QueryOptions) -> v1::SearchRequest {
+    let level = match request.level {
+        SearchLevel::Patients => v1::SearchLevel::Patients,
+        SearchLevel::Studies => v1::SearchLevel::Studies,
+        SearchLevel::Series => v1::SearchLevel::Series,
+        SearchLevel::Instances => v1::SearchLevel::Instances,
+    };
+    let key = |key: &GivenKey| v1::SearchKey {
+        name: key.name.clone(),
+        given: Some(match &key.given {
+            Given::Text(text) => v1::search_key::Given::Text(text.clone()),
+            Given::List(values) => v1::search_key::Given::List(v1::Values { values: values.clone() }),
+        }),
+    };
+    let sort = |key: &SortKey| v1::SortKey { name: key.name.clone(), descending: key.descending };
+    v1::SearchRequest {
+        level: level.into(),
+        keys: request.keys.iter().map(key).collect(),
+        sort: request.sort.iter().map(sort).collect(),
+        limit: request.limit,
+        columns: request.columns.clone(),
+        count: request.is_count,
+        instances: request.wants_instances,
+        allow_partial: options.allow_partial,
+        rows_max: options.rows_max,
+    }
+}
+
+/// The search of a message, whatever sent it.
+pub(super) fn search_in(sent: v1::SearchRequest) -> Result<SearchRequest, Fault> {
+    let wrong = |text: &str| Fault::new(Reason::BadRequest, text);
+    let level = match sent.level() {
+        v1::SearchLevel::Unspecified => return Err(wrong("`level` is required")),
+        v1::SearchLevel::Patients => SearchLevel::Patients,
+        v1::SearchLevel::Studies => SearchLevel::Studies,
+        v1::SearchLevel::Series => SearchLevel::Series,
+        v1::SearchLevel::Instances => SearchLevel::Instances,
+    };
+    let key = |key: v1::SearchKey| {
+        let given = match key.given.ok_or_else(|| wrong("a key needs `text` or `list`"))? {
+            v1::search_key::Given::Text(text) => Given::Text(text),
+            v1::search_key::Given::List(list) => Given::List(list.values),
+        };
+        Ok(GivenKey { name: key.name, given })
+    };
+    let sort = |key: v1::SortKey| SortKey { name: key.name, descending: key.descending };
+    Ok(SearchRequest {
+        level,
+        keys: sent.keys.into_iter().map(key).collect::<Result<_, Fault>>()?,
+        sort: sent.sort.into_iter().map(sort).collect(),
+        limit: sent.limit,
+        columns: sent.columns,
+        is_count: sent.count,
+        wants_instances: sent.instances,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_comes_as_it_was_sent() {
+        let rows = vec![vec![Some("1".to_owned()), None], vec![None, Some(String::new())]];
+        let list = List::new("cohort", vec!["a".into(), "b".into()], rows).expect("valid");
+        assert_eq!(list_in(list_out(&list)).expect("valid"), list);
+        assert!(list_in(v1::List::default()).is_err());
+    }
+
+    #[test]
+    fn a_search_comes_as_it_was_sent() {
+        let key = |name: &str, given| GivenKey { name: name.to_owned(), given };
+        let request = SearchRequest {
+            keys: vec![
+                key("PatientID", Given::Text("A*".into())),
+                key("AccessionNumber", Given::List(vec!["1".into()])),
+            ],
+            sort: vec![SortKey { name: "StudyDate".into(), descending: true }],
+            limit: Some(0),
+            columns: vec!["StudyDate".into()],
+            is_count: true,
+            wants_instances: true,
+            ..SearchRequest::new(SearchLevel::Series)
+        };
+        let sent = search_out(&request, &QueryOptions::default());
+        assert_eq!(search_in(sent.clone()).expect("valid"), request);
+        assert!(search_in(v1::SearchRequest { level: 0, ..sent.clone() }).is_err());
+        let keys = vec![v1::SearchKey { name: "PatientID".into(), given: None }];
+        assert!(search_in(v1::SearchRequest { keys, ..sent }).is_err());
+    }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use shardex_catalog::query::SearchRequest;
 use shardex_daemon::net::{self, ChannelSettings, Peer, check_protocol};
 use shardex_proto::v1::query_client::QueryClient;
 use shardex_proto::v1::sql_chunk::Part;
@@ -12,7 +13,7 @@ use shardex_proto::{Fault, RowReader};
 use tokio::runtime::Runtime;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::convert::{columns_in, completeness_in};
+use super::convert::{columns_in, completeness_in, list_out, search_out};
 use crate::{Answers, Completeness, Error, QueryOptions, RowSink};
 
 /// Time between two looks at the cancel flag.
@@ -52,16 +53,40 @@ impl Answers for Remote {
             statement: text.to_owned(),
             allow_partial: options.allow_partial,
             rows_max: options.rows_max,
+            lists: options.lists.iter().map(list_out).collect(),
         };
+        let mut client = self.client.clone();
+        self.answer(async move |request| client.sql(request).await, message, options, sink)
+    }
+
+    fn search(
+        &self,
+        request: &SearchRequest,
+        options: &QueryOptions,
+        sink: &mut dyn RowSink,
+    ) -> Result<Completeness, Error> {
+        let mut client = self.client.clone();
+        let message = search_out(request, options);
+        self.answer(async move |request| client.search(request).await, message, options, sink)
+    }
+}
+
+impl Remote {
+    /// Calls, and takes the answer in until it ends or the caller has had enough.
+    fn answer<M>(
+        &self,
+        call: impl AsyncFnOnce(Request<M>) -> Result<Response<Streaming<SqlChunk>>, Status>,
+        message: M,
+        options: &QueryOptions,
+        sink: &mut dyn RowSink,
+    ) -> Result<Completeness, Error> {
         let mut request = Request::new(message);
         if let Some(deadline) = options.deadline {
             request.set_timeout(deadline);
         }
-        let mut client = self.client.clone();
         self.runtime.block_on(async {
-            let call = client.sql(request);
             tokio::select! {
-                result = receive(call, sink) => result,
+                result = receive(call(request), sink) => result,
                 error = stopped(options) => Err(error),
             }
         })

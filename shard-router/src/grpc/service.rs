@@ -5,19 +5,20 @@ use std::time::Duration;
 
 use shardex_daemon::net::{Ending, Principal};
 use shardex_proto::Fault;
-use shardex_proto::v1::SqlRequest;
 use shardex_proto::v1::error_detail::Reason;
-use shardex_proto::v1::query_server::{Query, QueryServer};
+use shardex_proto::v1::query_server::{self, QueryServer};
+use shardex_proto::v1::{SearchRequest, SqlRequest};
 use tonic::metadata::MetadataMap;
 use tonic::service::Routes;
 use tonic::{Extensions, Request, Response, Status};
 
-use super::answer::{AnswerStream, Running};
+use super::answer::{AnswerStream, Query, Running};
+use super::convert::{list_in, search_in};
 use super::places::Places;
-use crate::{QueryOptions, Router};
+use crate::{QueryOptions, Router, RowSink};
 
-/// Bytes of a request: a statement and some more.
-const REQUEST_BYTES_MAX: usize = 2 << 20;
+/// Bytes of a request: a statement or a search, with its lists.
+const REQUEST_BYTES_MAX: usize = 16 << 20;
 
 /// Bounds of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +72,7 @@ impl QueryService {
 }
 
 #[tonic::async_trait]
-impl Query for QueryService {
+impl query_server::Query for QueryService {
     type SqlStream = AnswerStream;
 
     async fn sql(&self, request: Request<SqlRequest>) -> Result<Response<AnswerStream>, Status> {
@@ -81,23 +82,50 @@ impl Query for QueryService {
         if request.statement.trim().is_empty() {
             return Err(Fault::new(Reason::BadRequest, "`statement` is required").into());
         }
-        let places = self.places.take()?;
+        let router = Arc::clone(&self.router);
         let options = QueryOptions {
             deadline,
             allow_partial: request.allow_partial,
             rows_max: request.rows_max,
+            lists: request.lists.into_iter().map(list_in).collect::<Result<_, Fault>>()?,
             ..QueryOptions::default()
         };
-        let router = Arc::clone(&self.router);
-        let running = Running {
-            query: Box::new(move |options, sink| router.sql(&request.statement, options, sink)),
-            options,
-            caller,
-            places,
-            ending: self.ending.clone(),
-            stall: self.stall,
+        let query = move |options: &QueryOptions, sink: &mut dyn RowSink| {
+            router.sql(&request.statement, options, sink)
         };
-        Ok(Response::new(running.start()))
+        self.start(Box::new(query), options, caller)
+    }
+
+    type SearchStream = AnswerStream;
+
+    async fn search(&self, request: Request<SearchRequest>) -> Result<Response<AnswerStream>, Status> {
+        let deadline = deadline(request.metadata())?;
+        let caller = caller(request.extensions())?;
+        let sent = request.into_inner();
+        let options = QueryOptions {
+            deadline,
+            allow_partial: sent.allow_partial,
+            rows_max: sent.rows_max,
+            ..QueryOptions::default()
+        };
+        let request = search_in(sent)?;
+        let router = Arc::clone(&self.router);
+        let query =
+            move |options: &QueryOptions, sink: &mut dyn RowSink| router.search(&request, options, sink);
+        self.start(Box::new(query), options, caller)
+    }
+}
+
+impl QueryService {
+    fn start(
+        &self,
+        query: Query,
+        options: QueryOptions,
+        caller: Principal,
+    ) -> Result<Response<AnswerStream>, Status> {
+        let places = self.places.take()?;
+        let (ending, stall) = (self.ending.clone(), self.stall);
+        Ok(Response::new(Running { query, options, caller, places, ending, stall }.start()))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod classes;
 mod limit;
+mod lists;
 mod names;
 mod prune;
 mod render;
@@ -11,7 +12,7 @@ mod walk;
 use std::collections::BTreeSet;
 
 use shardex_catalog::{Column, FileState, LeafQuery, Predicate, View};
-use shardex_shard_store::merge::{Analysis, Columns};
+use shardex_shard_store::merge::{Analysis, Columns, List};
 use sqlite3_parser::ast::{Cmd, Select, Stmt};
 use sqlite3_parser::lexer::sql::Parser;
 use sqlite3_parser::{Bump, FallibleIterator};
@@ -19,7 +20,7 @@ use sqlite3_parser::{Bump, FallibleIterator};
 use walk::{Condition, Reading};
 
 /// SOP Instance UIDs that are looked up by index; a longer list is an ordinary filter.
-const LOOKED_UP_MAX: usize = 500;
+const LOOKED_UP_MAX: usize = 5_000;
 
 /// What to pull of one view.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,7 +95,7 @@ impl ViewPlan {
 
 /// Plans a statement that the analyser accepted. A text that our parser does not understand is
 /// answered all the same: nothing is pushed then.
-pub(crate) fn plan(sql: &str, analysis: &Analysis, columns: Columns) -> Vec<ViewPlan> {
+pub(crate) fn plan(sql: &str, analysis: &Analysis, columns: Columns, lists: &[List]) -> Vec<ViewPlan> {
     let bump = Bump::new();
     let mut parser = Parser::new(&bump, sql.as_bytes());
     let command = parser.next().ok().flatten();
@@ -102,7 +103,7 @@ pub(crate) fn plan(sql: &str, analysis: &Analysis, columns: Columns) -> Vec<View
         Some(Cmd::Stmt(Stmt::Select(select))) => Some(*select),
         _ => None,
     };
-    let (readings, rows_wanted) = select.map_or((Vec::new(), None), |select| read(select, columns));
+    let (readings, rows_wanted) = select.map_or((Vec::new(), None), |select| read(select, columns, lists));
     let is_joined = readings.len() != 1;
     let plan_view = |(view, read): (&View, &BTreeSet<String>)| {
         let of_view: Vec<&Reading> = readings.iter().filter(|reading| reading.view == *view).collect();
@@ -112,9 +113,9 @@ pub(crate) fn plan(sql: &str, analysis: &Analysis, columns: Columns) -> Vec<View
     analysis.reads.iter().map(plan_view).collect()
 }
 
-fn read(select: &Select<'_>, columns: Columns) -> (Vec<Reading>, Option<u64>) {
+fn read(select: &Select<'_>, columns: Columns, lists: &[List]) -> (Vec<Reading>, Option<u64>) {
     let ctes = walk::cte_names(select);
-    let readings = walk::readings(select, ctes.clone(), columns);
+    let readings = walk::readings(select, ctes.clone(), columns, lists);
     let rows_wanted = match &*readings {
         [only] => limit::rows_wanted(select, only.conditions.len(), &ctes, columns),
         _ => None,

@@ -1,5 +1,6 @@
 //! What a condition says about shards: texts that a row of a shard must have to satisfy it.
 
+use shardex_catalog::query::after_prefix;
 use shardex_catalog::{ATTRIBUTES, Predicate, View, attribute, attribute_by_keyword, dicom_metadata_name};
 use sqlite3_parser::ast::{Expr, LikeOperator, Operator};
 
@@ -122,19 +123,6 @@ fn text_column(expression: &Expr<'_>, scope: &Scope) -> Option<String> {
     is_text.then(|| column.name.clone())
 }
 
-/// A text not below any text with the prefix; `None` if there is none.
-fn after_prefix(prefix: &str) -> Option<String> {
-    let mut chars: Vec<char> = prefix.chars().collect();
-    while let Some(last) = chars.pop() {
-        let next = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32);
-        if let Some(next) = next {
-            chars.push(next);
-            return Some(chars.into_iter().collect());
-        }
-    }
-    None
-}
-
 /// The values that a predicate on one column allows, where it lists them.
 pub(super) fn listed<'p>(predicate: &'p Predicate, column: &str) -> Option<&'p [String]> {
     match predicate {
@@ -154,12 +142,5 @@ mod tests {
         assert_eq!(of_shard(View::Series, &list(200)), Some(list(200)));
         let range = Predicate::Between("PatientID".into(), Some("1000".into()), Some("1200".into()));
         assert_eq!(of_shard(View::Series, &list(201)), Some(range));
-    }
-
-    #[test]
-    fn a_prefix_ends_before_the_next_one() {
-        assert_eq!(after_prefix("2019").as_deref(), Some("201:"));
-        assert_eq!(after_prefix("a\u{10FFFF}").as_deref(), Some("b"));
-        assert_eq!(after_prefix("\u{10FFFF}"), None);
     }
 }

@@ -17,9 +17,11 @@ pub(super) type Ctes = BTreeSet<String>;
 #[derive(Debug)]
 pub(super) struct Item {
     /// The name by which columns are qualified.
-    alias: Option<String>,
-    /// The view that it is; `None` for a subquery, a common table expression, a table function.
+    pub(super) alias: Option<String>,
+    /// The view that it is; `None` for a list, a subquery, a common table expression, a table function.
     pub(super) view: Option<View>,
+    /// The name of the table where it may be a user's list.
+    pub(super) table: Option<String>,
     /// An outer join may put NULLs in place of its rows: conditions of WHERE do not filter them.
     pub(super) is_nullable: bool,
 }
@@ -83,8 +85,10 @@ impl Scope {
 fn item(table: &SelectTable<'_>, ctes: &Ctes) -> Item {
     let alias =
         |given: &Option<As<'_>>| given.as_ref().map(|(As::As(name) | As::Elided(name))| unquoted(name.0));
+    let mut named = None;
     let (alias, view) = match table {
         SelectTable::Table(name, given, _) => {
+            named = list_name(name, ctes);
             (alias(given).or_else(|| Some(unquoted(name.name.0))), view(name, ctes))
         }
         SelectTable::TableCall(name, _, given) => {
@@ -92,7 +96,13 @@ fn item(table: &SelectTable<'_>, ctes: &Ctes) -> Item {
         }
         SelectTable::Select(_, given) | SelectTable::Sub(_, given) => (alias(given), None),
     };
-    Item { alias, view, is_nullable: false }
+    Item { alias, view, table: named, is_nullable: false }
+}
+
+/// The name of a table that may be a user's list.
+pub(super) fn list_name(name: &QualifiedName<'_>, ctes: &Ctes) -> Option<String> {
+    let table = unquoted(name.name.0);
+    (!ctes.contains(&table.to_ascii_lowercase()) && view(name, ctes).is_none()).then_some(table)
 }
 
 /// The view that a table name means.

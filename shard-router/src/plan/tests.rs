@@ -48,7 +48,7 @@ fn columns(view: View) -> &'static [Column] {
 fn plans(sql: &str) -> Vec<ViewPlan> {
     let analyser = Analyser::new(columns, Limits::default()).expect("an analyser");
     let analysis = analyser.analyse(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
-    plan(sql, &analysis, columns)
+    plan(sql, &analysis, columns, &[])
 }
 
 /// `view: filter; filter | predicate, predicate OR predicate`.
@@ -292,6 +292,76 @@ fn what_our_parser_does_not_know_is_pulled_whole() {
         .expect("an analyser")
         .analyse("SELECT Modality FROM series WHERE Modality = 'CT'")
         .expect("valid");
-    let plans = plan("this is not SQL", &analysis, columns);
+    let plans = plan("this is not SQL", &analysis, columns, &[]);
     assert_eq!((plans[0].filters.len(), plans[0].columns.len()), (0, 1));
+}
+
+fn planned(sql: &str) -> Vec<ViewPlan> {
+    let rows = ["b", "a'b", "a'b"].map(|value| vec![None, Some(value.to_owned())]);
+    let columns_of_list = vec!["name".to_owned(), "id".to_owned()];
+    let single = List::new("one", vec!["uid".to_owned()], vec![vec![Some("1.2".to_owned())]]);
+    let lists = [List::new("cohort", columns_of_list, rows.into()), single].map(|list| list.expect("valid"));
+    let analyser = Analyser::with_lists(columns, Limits::default(), &lists).expect("an analyser");
+    let analysis = analyser.analyse(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    plan(sql, &analysis, columns, &lists)
+}
+
+/// What binds a view to a list is pushed as the list's values, and nothing else is.
+#[test]
+fn lists_filter_the_views_that_they_are_joined_to() {
+    let cohort = r#"("PatientID" IN ('a''b', 'b'))"#;
+    let one = r#"("StudyInstanceUID" IN ('1.2'))"#;
+    for (sql, expected) in [
+        ("SELECT * FROM studies WHERE PatientID IN (SELECT id FROM cohort)", cohort),
+        ("SELECT * FROM studies WHERE (PatientID) IN (SELECT DISTINCT c.id FROM cohort AS c)", ""),
+        ("SELECT * FROM studies WHERE PatientID IN (SELECT id FROM cohort c)", cohort),
+        ("SELECT * FROM studies WHERE PatientID IN (SELECT id FROM cohort WHERE name = 'x')", ""),
+        ("SELECT * FROM studies WHERE PatientID IN (SELECT id FROM cohort LIMIT 1)", ""),
+        ("SELECT * FROM studies WHERE PatientID NOT IN (SELECT id FROM cohort)", ""),
+        ("SELECT * FROM studies WHERE StudyInstanceUID IN one", one),
+        ("SELECT * FROM studies WHERE StudyInstanceUID IN (SELECT * FROM one)", one),
+        ("SELECT * FROM studies s JOIN cohort c ON s.PatientID = c.id", cohort),
+        ("SELECT * FROM studies s JOIN cohort c ON c.id = s.PatientID", cohort),
+        ("SELECT * FROM studies, cohort WHERE PatientID = id", cohort),
+        ("SELECT * FROM cohort LEFT JOIN studies ON PatientID = id", cohort),
+        ("SELECT * FROM studies LEFT JOIN cohort ON PatientID = id", ""),
+        ("SELECT * FROM studies RIGHT JOIN cohort ON PatientID = id", ""),
+        ("SELECT * FROM studies, cohort WHERE PatientID = id OR PatientID = 'x'", ""),
+        ("SELECT * FROM studies JOIN cohort ON PatientID > id", ""),
+        ("SELECT * FROM studies JOIN (SELECT uid AS StudyInstanceUID FROM one) USING (StudyInstanceUID)", ""),
+        ("WITH cohort AS (SELECT 'x' AS id) SELECT * FROM studies JOIN cohort ON PatientID = id", ""),
+    ] {
+        let plans = planned(sql);
+        assert_eq!(
+            plans.iter().map(|plan| plan.filters.join(" AND ")).collect::<Vec<_>>(),
+            [expected],
+            "{sql}"
+        );
+        assert_eq!(plans[0].alternatives.is_empty(), expected.is_empty(), "{sql}");
+    }
+}
+
+#[test]
+fn lists_are_joined_by_using() {
+    let list = List::new("mine", vec!["studyinstanceuid".to_owned()], vec![vec![Some("1.2".to_owned())]]);
+    let lists = [list.expect("valid")];
+    let one = r#"("StudyInstanceUID" IN ('1.2'))"#;
+    for (sql, studies, series) in [
+        ("SELECT 1 FROM studies JOIN mine USING (StudyInstanceUID)", Some(one), None),
+        ("SELECT 1 FROM mine JOIN studies USING (StudyInstanceUID)", Some(one), None),
+        ("SELECT 1 FROM mine LEFT JOIN studies USING (StudyInstanceUID)", Some(one), None),
+        ("SELECT 1 FROM studies LEFT JOIN mine USING (StudyInstanceUID)", Some(""), None),
+        (
+            "SELECT 1 FROM studies JOIN mine USING (StudyInstanceUID) JOIN series USING (StudyInstanceUID)",
+            Some(one),
+            Some(""),
+        ),
+        ("SELECT 1 FROM studies NATURAL JOIN mine", Some(""), None),
+    ] {
+        let analyser = Analyser::with_lists(columns, Limits::default(), &lists).expect("an analyser");
+        let analysis = analyser.analyse(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let plans = plan(sql, &analysis, columns, &lists);
+        let of = |view| plans.iter().find(|plan| plan.view == view).map(|plan| plan.filters.join(" AND "));
+        assert_eq!((of(View::Studies).as_deref(), of(View::Series).as_deref()), (studies, series), "{sql}");
+    }
 }

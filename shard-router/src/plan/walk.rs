@@ -5,7 +5,7 @@
 //! rows, wherever the SELECT stands; so does one in ON, unless the join keeps rows that fail it.
 
 use shardex_catalog::{Predicate, View};
-use shardex_shard_store::merge::Columns;
+use shardex_shard_store::merge::{Columns, List};
 use sqlite3_parser::ast::{
     Expr, FrameBound, FromClause, JoinConstraint, OneSelect, Operator, Over, ResultColumn, Select,
     SelectTable, SortedColumn, Window,
@@ -13,7 +13,7 @@ use sqlite3_parser::ast::{
 
 use super::render::{filter, operands};
 use super::scope::{Ctes, Scope, view};
-use super::{names, prune};
+use super::{lists, names, prune};
 
 /// A condition that filters the rows of one reading of a view.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,14 +35,15 @@ pub(super) struct Reading {
 
 /// Names of all common table expressions of a statement.
 pub(super) fn cte_names(select: &Select<'_>) -> Ctes {
-    let mut walk = Walk { ctes: Ctes::new(), columns: |_| &[], readings: Vec::new(), is_collecting: true };
+    let mut walk =
+        Walk { ctes: Ctes::new(), columns: |_| &[], lists: &[], readings: Vec::new(), is_collecting: true };
     walk.select(select);
     walk.ctes
 }
 
 /// Every reading of a view in a statement, in no meaningful order.
-pub(super) fn readings(select: &Select<'_>, ctes: Ctes, columns: Columns) -> Vec<Reading> {
-    let mut walk = Walk { ctes, columns, readings: Vec::new(), is_collecting: false };
+pub(super) fn readings(select: &Select<'_>, ctes: Ctes, columns: Columns, lists: &[List]) -> Vec<Reading> {
+    let mut walk = Walk { ctes, columns, lists, readings: Vec::new(), is_collecting: false };
     walk.select(select);
     walk.readings
 }
@@ -61,14 +62,15 @@ pub(super) fn conjuncts<'a, 'b>(clause: &'a Expr<'b>) -> Vec<&'a Expr<'b>> {
     found
 }
 
-struct Walk {
+struct Walk<'l> {
     ctes: Ctes,
     columns: Columns,
+    lists: &'l [List],
     readings: Vec<Reading>,
     is_collecting: bool,
 }
 
-impl Walk {
+impl Walk<'_> {
     fn select(&mut self, select: &Select<'_>) {
         for cte in select.with.iter().flat_map(|with| with.ctes) {
             if self.is_collecting {
@@ -114,9 +116,14 @@ impl Walk {
         let mut found: Vec<Vec<Condition>> = scope.items.iter().map(|_| Vec::new()).collect();
         let mut note = |clause: &Expr<'_>, may_filter: &dyn Fn(usize) -> bool| {
             for conjunct in conjuncts(clause) {
-                if let Some((item, filter)) = filter(conjunct, &scope).filter(|(item, _)| may_filter(*item)) {
-                    let predicate = prune::predicate(conjunct, &scope);
-                    found[item].push(Condition { filter, predicate });
+                let condition = match filter(conjunct, &scope) {
+                    Some((item, filter)) => {
+                        Some((item, Condition { filter, predicate: prune::predicate(conjunct, &scope) }))
+                    }
+                    None => lists::condition(conjunct, &scope, &self.ctes, self.lists),
+                };
+                if let Some((item, condition)) = condition.filter(|(item, _)| may_filter(*item)) {
+                    found[item].push(condition);
                 }
             }
         };
@@ -130,6 +137,15 @@ impl Walk {
                     note(clause, &|item| item == n + 1);
                 } else {
                     note(clause, &|item| !scope.items[item].is_nullable);
+                }
+            }
+            for (n, join) in from.joins.iter().flatten().enumerate() {
+                let Some(JoinConstraint::Using(names)) = &join.constraint else { continue };
+                for name in names.iter() {
+                    let condition = lists::using(name.0, n + 1, &scope, self.lists);
+                    if let Some((item, condition)) = condition {
+                        found[item].push(condition);
+                    }
                 }
             }
         }

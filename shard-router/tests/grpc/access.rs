@@ -206,7 +206,7 @@ fn nonsense_on_the_wire_harms_nobody() {
         let _ = socket.write_all(bytes).and_then(|()| socket.read_to_end(&mut Vec::new()));
     }
     let mut client: QueryClient<Peer> = served.client();
-    let large = SqlRequest { statement: "x".repeat(8 << 20), ..SqlRequest::default() };
+    let large = SqlRequest { statement: "x".repeat(17 << 20), ..SqlRequest::default() };
     let status = served.runtime.block_on(client.sql(large)).expect_err("too large");
     assert_eq!(status.code(), Code::OutOfRange, "{status:?}");
     let status = served.runtime.block_on(client.sql(SqlRequest::default())).expect_err("empty");

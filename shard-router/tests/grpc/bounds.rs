@@ -5,11 +5,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use shardex_catalog::{Cell, LeafQuery, Predicate, ShardId};
+use shardex_catalog::{Cell, LeafQuery, LeafSearch, Predicate, ShardId};
 use shardex_proto::Fault;
-use shardex_proto::v1::SqlRequest;
 use shardex_proto::v1::error_detail::Reason;
 use shardex_proto::v1::sql_chunk::Part;
+use shardex_proto::v1::{SearchLevel, SearchRequest, SqlRequest};
 use shardex_seams::{Leaf, StoreError};
 use shardex_shard_router::Router;
 use tonic::{Code, Request};
@@ -36,6 +36,15 @@ impl Hanging {
         let ((begun, has_begun), (ended, has_ended)) = (sync_channel(1000), sync_channel(1000));
         (router_with(Arc::new(Self { begun, ended }), Rows::new(), |_| ()), has_begun, has_ended)
     }
+
+    fn hang(&self, cancel: &AtomicBool) -> Result<(), StoreError> {
+        self.begun.send(()).expect("room");
+        while !cancel.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+        self.ended.send(()).expect("room");
+        Err(StoreError::Query("interrupted".into()))
+    }
 }
 
 impl Leaf for Hanging {
@@ -46,12 +55,17 @@ impl Leaf for Hanging {
         cancel: &Arc<AtomicBool>,
         _: &mut dyn FnMut(Vec<Cell>) -> bool,
     ) -> Result<(), StoreError> {
-        self.begun.send(()).expect("room");
-        while !cancel.load(Ordering::Relaxed) {
-            std::thread::yield_now();
-        }
-        self.ended.send(()).expect("room");
-        Err(StoreError::Query("interrupted".into()))
+        self.hang(cancel)
+    }
+
+    fn search(
+        &self,
+        _: &ShardId,
+        _: &LeafSearch,
+        cancel: &Arc<AtomicBool>,
+        _: &mut dyn FnMut(Vec<Cell>) -> bool,
+    ) -> Result<(), StoreError> {
+        self.hang(cancel)
     }
 
     fn shards(&self) -> Result<Vec<ShardId>, StoreError> {
@@ -61,6 +75,19 @@ impl Leaf for Hanging {
     fn excludes(&self, _: &ShardId, _: &Predicate) -> Result<bool, StoreError> {
         Ok(false)
     }
+}
+
+#[test]
+fn a_dropped_search_stops_the_leaf() {
+    let (router, begun, ended) = Hanging::router();
+    let served = Served::start(router);
+    let mut client = served.client();
+    let columns = vec!["domain".to_owned()];
+    let request = SearchRequest { level: SearchLevel::Series.into(), columns, ..SearchRequest::default() };
+    let stream = served.runtime.block_on(client.search(request)).expect("begun").into_inner();
+    begun.recv_timeout(SOON).expect("the leaf reads");
+    drop(stream);
+    ended.recv_timeout(SOON).expect("the leaf has stopped");
 }
 
 #[test]
@@ -177,6 +204,16 @@ impl Leaf for Counting {
         drop(self.gate.lock());
         self.now.fetch_sub(1, Ordering::SeqCst);
         Ok(())
+    }
+
+    fn search(
+        &self,
+        _: &ShardId,
+        _: &LeafSearch,
+        _: &Arc<AtomicBool>,
+        _: &mut dyn FnMut(Vec<Cell>) -> bool,
+    ) -> Result<(), StoreError> {
+        unreachable!("nobody searches here")
     }
 
     fn shards(&self) -> Result<Vec<ShardId>, StoreError> {

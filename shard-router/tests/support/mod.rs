@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use shardex_catalog::{Cell, Column, LeafQuery, Predicate, ShardId, View, attribute_by_keyword};
+use shardex_catalog::{Cell, Column, LeafQuery, LeafSearch, Predicate, ShardId, View, attribute_by_keyword};
 use shardex_seams::{Clock, Leaf, StoreError};
 use shardex_shard_router::{
     Completeness, Error, LEDGER_FILES_COLUMNS, LedgerFiles, QueryOptions, ResultColumn, Router, RowSink,
@@ -88,6 +88,16 @@ impl Leaf for FakeLeaf {
         } else {
             Ok(())
         }
+    }
+
+    fn search(
+        &self,
+        _: &ShardId,
+        _: &LeafSearch,
+        _: &Arc<AtomicBool>,
+        _: &mut dyn FnMut(Vec<Cell>) -> bool,
+    ) -> Result<(), StoreError> {
+        unreachable!("nobody searches here")
     }
 
     fn shards(&self) -> Result<Vec<ShardId>, StoreError> {

@@ -10,6 +10,7 @@ use super::authorize::{Seen, SharedSeen, confine};
 use super::database::create_table;
 use super::error::{Error, message};
 use super::limits::Limits;
+use super::list::{self, List};
 use super::{joins, names, text};
 
 /// Gives the columns of a view.
@@ -41,6 +42,7 @@ pub struct Analyser {
     seen: SharedSeen,
     limits: Limits,
     columns: Columns,
+    has_lists: bool,
 }
 
 impl Analyser {
@@ -49,15 +51,29 @@ impl Analyser {
     /// # Errors
     /// [`Error::Failed`] if SQLite cannot make the views.
     pub fn new(columns: Columns, limits: Limits) -> Result<Self, Error> {
+        Self::with_lists(columns, limits, &[])
+    }
+
+    /// An analyser of statements that may read these lists, too.
+    ///
+    /// # Errors
+    /// As [`Analyser::new`]; [`Error::Refused`] for lists that do not go together.
+    pub fn with_lists(columns: Columns, limits: Limits, lists: &[List]) -> Result<Self, Error> {
+        list::check(lists)?;
         let failed = |error: rusqlite::Error| Error::Failed(message(&error));
         let mut connection = Connection::open_in_memory().map_err(failed)?;
         for view in View::ALL {
             connection.execute_batch(&create_table(*view, columns(*view))).map_err(failed)?;
         }
+        for list in lists {
+            list.create(&connection).map_err(failed)?;
+        }
         limits.apply(&connection).map_err(failed)?;
         let seen = SharedSeen::default();
-        confine(&mut connection, &seen).map_err(failed)?;
-        Ok(Self { connection: Mutex::new(connection), seen, limits, columns })
+        let names: Vec<String> = lists.iter().map(|list| list.name().to_owned()).collect();
+        let has_lists = !names.is_empty();
+        confine(&mut connection, &seen, names).map_err(failed)?;
+        Ok(Self { connection: Mutex::new(connection), seen, limits, columns, has_lists })
     }
 
     /// Analyses a statement without running it.
@@ -78,7 +94,7 @@ impl Analyser {
         })?;
         check_kind(&statement)?;
         let mut reads = seen.reads;
-        joins::complete(sql, self.columns, &mut reads);
+        joins::complete(sql, self.columns, self.has_lists, &mut reads);
         Ok(Analysis { columns: result_columns(&statement, self.columns), reads })
     }
 }

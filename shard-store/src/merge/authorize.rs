@@ -19,12 +19,17 @@ pub(super) struct Seen {
 /// Shared with the authorizer that a connection owns.
 pub(super) type SharedSeen = Arc<Mutex<Seen>>;
 
-/// Lets a connection do nothing but what a user's statement may; what it does is noted in `seen`.
-pub(super) fn confine(connection: &mut Connection, seen: &SharedSeen) -> rusqlite::Result<()> {
+/// Lets a connection do nothing but what a user's statement may: read views, and the user's own lists of
+/// these names. What it does is noted in `seen`.
+pub(super) fn confine(
+    connection: &mut Connection,
+    seen: &SharedSeen,
+    lists: Vec<String>,
+) -> rusqlite::Result<()> {
     let seen = Arc::clone(seen);
     connection.authorizer(Some(move |context: AuthContext<'_>| {
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        match decide(&context.action, &mut seen.reads) {
+        match decide(&context.action, &lists, &mut seen.reads) {
             Ok(()) => Authorization::Allow,
             Err(reason) => {
                 seen.refused.get_or_insert(reason);
@@ -39,13 +44,24 @@ fn is_json_table(name: &str) -> bool {
     ["json_each", "json_tree"].iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-fn decide(action: &AuthAction<'_>, reads: &mut BTreeMap<View, BTreeSet<String>>) -> Result<(), String> {
+/// Whether a name is one that SQLite gives to tables of its own.
+pub(super) fn is_internal(table: &str) -> bool {
+    let has = |prefix: &&str| table.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix));
+    ["sqlite_", "pragma_", "dbstat", "fts3", "rtree", "json_", "jsonb_"].iter().any(has)
+}
+
+fn decide(
+    action: &AuthAction<'_>,
+    lists: &[String],
+    reads: &mut BTreeMap<View, BTreeSet<String>>,
+) -> Result<(), String> {
     match action {
         AuthAction::Select | AuthAction::Recursive => Ok(()),
         AuthAction::Function { function_name } if is_allowed_function(function_name) => Ok(()),
         AuthAction::Function { function_name } => {
             Err(format!("the function `{function_name}` is not allowed in a query"))
         }
+        AuthAction::Read { table_name, .. } if lists.iter().any(|list| list == table_name) => Ok(()),
         AuthAction::Read { table_name, column_name } => read(table_name, column_name, reads),
         AuthAction::Pragma { .. } => Err("PRAGMA is not allowed: write one SELECT".into()),
         AuthAction::Attach { .. } | AuthAction::Detach { .. } => {
@@ -69,10 +85,7 @@ fn read(table: &str, column: &str, reads: &mut BTreeMap<View, BTreeSet<String>>)
     }
     // A table without any column read is reported with an empty column, whether it is a real one
     // or a common table expression; SQLite's own tables have prefixes of their own.
-    let is_internal = ["sqlite_", "pragma_", "dbstat", "fts3", "rtree"]
-        .iter()
-        .any(|prefix| table.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix)));
-    if is_json_table(table) || (column.is_empty() && !is_internal) {
+    if is_json_table(table) || (column.is_empty() && !is_internal(table)) {
         return Ok(());
     }
     Err(format!("no such table: {table}; {}", super::names::existing_tables()))

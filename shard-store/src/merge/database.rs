@@ -13,6 +13,7 @@ use super::authorize::{SharedSeen, confine};
 use super::disk;
 use super::error::{Error, message, running};
 use super::limits::Limits;
+use super::list::List;
 use super::loader::Loader;
 
 /// Asked again and again while a statement runs: whether it shall stop (a deadline, a cancel).
@@ -31,6 +32,7 @@ pub struct MergeDatabase {
     connection: Connection,
     limits: Limits,
     is_disk_full: Arc<AtomicBool>,
+    lists: Vec<String>,
 }
 
 impl MergeDatabase {
@@ -40,7 +42,7 @@ impl MergeDatabase {
     /// [`Error::Failed`] if SQLite cannot make one.
     pub fn create(limits: Limits) -> Result<Self, Error> {
         Self::open(&limits)
-            .map(|connection| Self { connection, limits, is_disk_full: Arc::default() })
+            .map(|connection| Self { connection, limits, is_disk_full: Arc::default(), lists: Vec::new() })
             .map_err(|error| Error::Failed(message(&error)))
     }
 
@@ -50,6 +52,17 @@ impl MergeDatabase {
     /// [`Error::Failed`] if there is such a table already.
     pub fn add_table(&self, view: View, columns: &[Column]) -> Result<(), Error> {
         self.connection.execute_batch(&create_table(view, columns)).map_err(|error| self.error(&error))
+    }
+
+    /// Adds a user's list, with its rows.
+    ///
+    /// # Errors
+    /// [`Error::Full`] if there is no space for it, [`Error::Failed`] if there is such a table already.
+    pub fn add_list(&mut self, list: &List) -> Result<(), Error> {
+        let added = list.create(&self.connection).and_then(|()| list.fill(&self.connection));
+        added.map_err(|error| self.error(&error))?;
+        self.lists.push(list.name().to_owned());
+        Ok(())
     }
 
     /// What inserts rows into a table made with the same columns.
@@ -136,7 +149,7 @@ impl MergeDatabase {
     fn close_sandbox(&mut self, seen: &SharedSeen, stop: StopCheck) -> rusqlite::Result<()> {
         self.connection.execute_batch("COMMIT; PRAGMA query_only = ON")?;
         self.limits.apply(&self.connection)?;
-        confine(&mut self.connection, seen)?;
+        confine(&mut self.connection, seen, std::mem::take(&mut self.lists))?;
         let is_disk_full = Arc::clone(&self.is_disk_full);
         let bytes_max = self.limits.disk_bytes_max;
         let mut checks = 0_u32;

@@ -9,8 +9,13 @@ use super::analyse::Columns;
 use super::text::plain_words;
 
 /// Adds to what a statement reads the columns by which NATURAL and USING may join, and the views
-/// of which nothing else is read.
-pub(super) fn complete(sql: &str, columns: Columns, reads: &mut BTreeMap<View, BTreeSet<String>>) {
+/// of which nothing else is read. With lists, NATURAL may join by any column.
+pub(super) fn complete(
+    sql: &str,
+    columns: Columns,
+    has_lists: bool,
+    reads: &mut BTreeMap<View, BTreeSet<String>>,
+) {
     let has_word = |word: &str| plain_words(sql).any(|found| found.eq_ignore_ascii_case(word));
     let (is_natural, is_using) = (has_word("NATURAL"), has_word("USING"));
     if !is_natural && !is_using {
@@ -23,7 +28,8 @@ pub(super) fn complete(sql: &str, columns: Columns, reads: &mut BTreeMap<View, B
         .collect();
     let views: Vec<View> = View::ALL.iter().copied().filter(|view| words.contains(view.as_str())).collect();
     // The columns of these functions are written nowhere.
-    let takes_all = is_natural && words.iter().any(|word| matches!(&**word, "json_each" | "json_tree"));
+    let takes_all =
+        is_natural && (has_lists || words.iter().any(|word| matches!(&**word, "json_each" | "json_tree")));
     let is_shared = |view: View, name: &str| {
         let others = views.iter().filter(|other| **other != view);
         others.flat_map(|other| columns(*other)).any(|column| column.name.eq_ignore_ascii_case(name))

@@ -1,5 +1,6 @@
 //! Names in errors: what exists where a statement names what does not.
 
+use shardex_catalog::query::nearest;
 use shardex_catalog::{Column, View};
 
 use super::analyse::Columns;
@@ -32,62 +33,7 @@ pub(super) fn explain(message: &str, sql: &str, columns: Columns) -> String {
 
 fn hint(view: View, missing: &str, columns: &[Column]) -> Option<String> {
     let names = columns.iter().map(|column| column.name.as_str());
-    let listed: Vec<&str> = if columns.len() <= LISTED_MAX {
-        names.collect()
-    } else {
-        let mut near: Vec<(usize, &str)> =
-            names.filter_map(|name| nearness(missing, name).map(|distance| (distance, name))).collect();
-        near.sort_unstable();
-        near.into_iter().take(LISTED_MAX / 3).map(|(_, name)| name).collect()
-    };
+    let listed: Vec<&str> =
+        if columns.len() <= LISTED_MAX { names.collect() } else { nearest(missing, names, LISTED_MAX / 3) };
     (!listed.is_empty()).then(|| format!("`{view}` has: {}", listed.join(", ")))
-}
-
-/// How far a name is from what was written, letters only; `None` if it is no help.
-fn nearness(written: &str, name: &str) -> Option<usize> {
-    let plain = |text: &str| -> String {
-        text.chars().filter(|c| c.is_alphanumeric()).take(64).collect::<String>().to_lowercase()
-    };
-    let (written, name) = (plain(written), plain(name));
-    if written.is_empty() {
-        return None;
-    }
-    if written == name {
-        return Some(0);
-    }
-    if written.len() >= 3 && (name.contains(&written) || written.contains(&name)) {
-        return Some(1 + name.len().abs_diff(written.len()));
-    }
-    let distance = edit_distance(&written, &name);
-    (distance <= 1 + written.len() / 4).then_some(1 + distance)
-}
-
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn near_names_are_found_and_far_ones_left_out() {
-        assert_eq!(nearness("patient_id", "PatientID"), Some(0));
-        assert!(nearness("StudyUID", "StudyInstanceUID").is_none());
-        assert!(nearness("PatientNam", "PatientName").is_some());
-        assert!(nearness("Modalty", "Modality").is_some());
-        assert!(nearness("x", "Rows").is_none());
-        assert_eq!(edit_distance("kitten", "sitting"), 3);
-    }
 }

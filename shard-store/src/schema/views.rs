@@ -68,11 +68,11 @@ fn identifiers(filter: &str) -> impl Iterator<Item = &str> {
     filter.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty())
 }
 
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-fn select(view: View, columns: &[&DefinedColumn]) -> String {
+pub(super) fn select(view: View, columns: &[&DefinedColumn]) -> String {
     let list: Vec<_> = columns.iter().map(|column| listed(column)).collect();
     let list = if list.is_empty() { "1 AS \"1\"".to_owned() } else { list.join(",") };
     if view == View::OddValues {
@@ -88,7 +88,7 @@ fn select(view: View, columns: &[&DefinedColumn]) -> String {
 }
 
 /// A column in a list; its name need not be said where the expression says it.
-fn listed(column: &DefinedColumn) -> String {
+pub(super) fn listed(column: &DefinedColumn) -> String {
     let name = quoted(&column.column.name);
     let says_name = column.expression.get(2..) == Some(&name) && column.expression.get(1..2) == Some(".");
     if says_name { column.expression.clone() } else { format!("{} AS {name}", column.expression) }
@@ -145,7 +145,7 @@ fn file_joins(columns: &[&DefinedColumn]) -> String {
 }
 
 /// Whether an expression reads a table alias: `alias.` not preceded by a letter or digit.
-fn mentions(expression: &str, alias: &str) -> bool {
+pub(super) fn mentions(expression: &str, alias: &str) -> bool {
     let pattern = format!("{alias}.");
     expression.match_indices(&pattern).any(|(at, _)| {
         !expression[..at].chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '\'')
@@ -153,17 +153,17 @@ fn mentions(expression: &str, alias: &str) -> bool {
 }
 
 /// The displayed header of a study: most live instances, ties by digest.
-const STUDY_DISPLAYED: &str = "NOT EXISTS (SELECT 1 FROM study_header o \
+pub(super) const STUDY_DISPLAYED: &str = "NOT EXISTS (SELECT 1 FROM study_header o \
      WHERE o.\"StudyInstanceUID\" = t.\"StudyInstanceUID\" AND o.domain = t.domain AND o.n_live > 0 \
      AND (o.n_live > t.n_live OR (o.n_live = t.n_live AND o.digest > t.digest)))";
 
-const SERIES_DISPLAYED: &str = "NOT EXISTS (SELECT 1 FROM series_header o JOIN study_header p ON o.study = p.id \
+pub(super) const SERIES_DISPLAYED: &str = "NOT EXISTS (SELECT 1 FROM series_header o JOIN study_header p ON o.study = p.id \
      WHERE o.\"SeriesInstanceUID\" = s.\"SeriesInstanceUID\" \
      AND p.\"StudyInstanceUID\" = t.\"StudyInstanceUID\" AND p.domain = t.domain AND o.n_live > 0 \
      AND (o.n_live > s.n_live OR (o.n_live = s.n_live AND o.digest > s.digest)))";
 
 /// The displayed header of a patient in this shard; a patient without an id is one a study.
-const PATIENT_DISPLAYED: &str = "NOT EXISTS (SELECT 1 FROM study_header o \
+pub(super) const PATIENT_DISPLAYED: &str = "NOT EXISTS (SELECT 1 FROM study_header o \
      WHERE o.\"PatientID\" IS t.\"PatientID\" AND o.\"IssuerOfPatientID\" IS t.\"IssuerOfPatientID\" \
      AND o.domain = t.domain AND o.n_live > 0 \
      AND (t.\"PatientID\" IS NOT NULL OR o.\"StudyInstanceUID\" = t.\"StudyInstanceUID\") \

@@ -1,7 +1,6 @@
 //! Progress of an ingest: a line on a terminal, or JSON for a machine.
 
 use std::collections::VecDeque;
-use std::io::Write;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
@@ -11,10 +10,9 @@ use serde_json::json;
 use shardex_daemon::SystemClock;
 use shardex_seams::Clock;
 use shardex_worker::{Progress, Snapshot};
-use unicode_width::UnicodeWidthStr;
 
 use super::Ingest;
-use crate::output::{self, duration, escaped, grouped};
+use crate::output::{self, byte_size, duration, grouped};
 
 const LINE_INTERVAL: Duration = Duration::from_millis(200);
 const JSON_INTERVAL: Duration = Duration::from_secs(1);
@@ -40,7 +38,7 @@ pub(crate) fn start(ingest: &Ingest, progress: Arc<Progress>, clock: SystemClock
             if is_json { show_json(&snapshot, per_second) } else { show_line(&snapshot, per_second) }
         }
         if !is_json {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
+            output::say_over("");
         }
     };
     let thread = std::thread::Builder::new().name("progress".to_owned()).spawn(show)?;
@@ -108,30 +106,11 @@ fn show_line(snapshot: &Snapshot, per_second: f64) {
     if let Some(eta) = eta_seconds(snapshot, per_second) {
         line.push_str(&format!(", ETA ~{}", duration(eta)));
     }
-    line.push_str(&format!(", {:.1} GB", snapshot.bytes as f64 / 1e9));
+    line.push_str(&format!(", {}", byte_size(snapshot.bytes)));
     if let Some((source, directory)) = &snapshot.current {
-        let path = String::from_utf8_lossy(directory.as_bytes());
-        line.push_str(&format!("  {source}/{}", escaped(&path)));
+        line.push_str(&format!("  {source}/{}", String::from_utf8_lossy(directory.as_bytes())));
     }
-    let _ = write!(std::io::stderr(), "\r{}\x1b[K", shortened(&line, terminal_width()));
-}
-
-fn terminal_width() -> usize {
-    rustix::termios::tcgetwinsize(std::io::stderr()).map_or(80, |size| usize::from(size.ws_col)).max(20)
-}
-
-fn shortened(line: &str, width: usize) -> String {
-    if line.width() < width {
-        return line.to_owned();
-    }
-    let mut short = String::new();
-    for c in line.chars() {
-        if short.width() + 3 > width {
-            break;
-        }
-        short.push(c);
-    }
-    short + "…"
+    output::say_over(&line);
 }
 
 #[cfg(test)]
@@ -143,10 +122,5 @@ mod tests {
         let mut rate = Rate::default();
         assert_eq!(rate.add(Duration::from_secs(1), 100), 0.0);
         assert_eq!(rate.add(Duration::from_secs(2), 300), 200.0);
-    }
-
-    #[test]
-    fn lines_fit_the_terminal() {
-        assert!(shortened(&"山".repeat(50), 40).width() < 40);
     }
 }

@@ -8,47 +8,52 @@ use serde_json::{Map, Value as Json, json};
 use shardex_worker::{Ended, Outcome};
 
 use super::{Ingest, ended_name};
-use crate::output::{self, Table, duration, grouped};
+use crate::output::{self, Table, byte_size, grouped};
 
 /// Writes the summary: JSON to standard output, or a table.
 pub(crate) fn write(ingest: &Ingest, outcome: &Outcome, elapsed: Duration) -> anyhow::Result<()> {
     let mut to = output::answer();
     if ingest.json {
-        writeln!(to, "{}", as_json(outcome, elapsed))?;
+        writeln!(to, "{}", output::json_text(&as_json(outcome, elapsed)))?;
         to.flush()?;
         return Ok(());
     }
-    let seconds = elapsed.as_secs_f64();
     let mut table = Table::new(&["files", "count"]);
     for (state, count) in &outcome.states {
         table.row([state.to_string(), grouped(*count)]);
     }
     table.row(["all".to_owned(), grouped(outcome.files)]);
     table.write(&mut to, true)?;
+    writeln!(to, "\n{}", changes(outcome))?;
     writeln!(
         to,
-        "\n{} new, {} changed, {} returned, {} unchanged; {} opened; {} deleted, {} missing, {} moved",
-        grouped(outcome.new),
-        grouped(outcome.changed),
-        grouped(outcome.returned),
-        grouped(outcome.unchanged),
-        grouped(outcome.opened),
-        grouped(outcome.deleted),
-        grouped(outcome.missing),
-        grouped(outcome.moved),
-    )?;
-    writeln!(
-        to,
-        "{} directories, {} left out; {:.2} GB in {}, {} files/s",
+        "{} directories, {} left out; {} in {}, {} files/s",
         grouped(outcome.directories),
         grouped(outcome.directories_skipped),
-        outcome.bytes as f64 / 1e9,
-        duration(seconds),
+        byte_size(outcome.bytes),
+        output::elapsed(elapsed.as_secs_f64()),
         grouped(outcome.files * 1000 / u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1)),
     )?;
     notes(&mut to, ingest, outcome)?;
     to.flush()?;
     Ok(())
+}
+
+/// What is different from before, in one line.
+fn changes(outcome: &Outcome) -> String {
+    let of_files = [
+        (outcome.new, "new"),
+        (outcome.changed, "changed"),
+        (outcome.returned, "returned"),
+        (outcome.unchanged, "unchanged"),
+        (outcome.deleted, "deleted"),
+        (outcome.missing, "missing"),
+        (outcome.moved, "moved"),
+    ];
+    let some = of_files.iter().filter(|(count, _)| *count > 0);
+    let mut parts: Vec<_> = some.map(|(count, what)| format!("{} {what}", grouped(*count))).collect();
+    parts.push(format!("{} opened", grouped(outcome.opened)));
+    parts.join(", ")
 }
 
 fn notes(to: &mut impl Write, ingest: &Ingest, outcome: &Outcome) -> std::io::Result<()> {

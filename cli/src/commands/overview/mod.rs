@@ -38,7 +38,7 @@ pub(crate) fn run(summary: &Summary) -> anyhow::Result<ExitCode> {
     let findings = findings::of(&facts);
     let mut to = output::answer();
     if summary.json {
-        serde_json::to_writer_pretty(&mut to, &json::of(&facts, &findings))?;
+        output::write_json_pretty(&mut to, &json::of(&facts, &findings))?;
         writeln!(to)?;
     } else {
         text::write(&mut to, &facts, &findings, summary.all)?;

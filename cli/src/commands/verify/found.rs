@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::json;
 use shardex_shard_store::check::{Finding, Kind};
 
-use crate::output::{Table, escaped, grouped};
+use crate::output::{Table, escaped, grouped, write_json_pretty};
 
 /// What was checked and found so far.
 pub(super) struct Found {
@@ -71,7 +71,7 @@ impl Found {
             "counts": counts,
             "findings": findings,
         });
-        serde_json::to_writer_pretty(&mut *to, &answer)?;
+        write_json_pretty(&mut *to, &answer)?;
         writeln!(to)
     }
 
