@@ -2,18 +2,20 @@
 //! takes stands in its own module.
 
 mod network;
+mod roles;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    completions, dump, files, ingest, institutions, maintain, man, overview, probe, recover, report, schema,
-    search, show, sql, status, tree, verify,
+    cluster, completions, dump, files, ingest, institutions, maintain, man, overview, probe, recover, report,
+    schema, search, show, sql, status, tree, verify,
 };
 use crate::output::Color;
 
 pub(crate) use network::{Asked, Place, Serve};
+pub(crate) use roles::{Coordinators, Network};
 
 /// Index DICOM files where they lie, and query the index.
 #[derive(Debug, Parser)]
@@ -76,6 +78,21 @@ pub(crate) enum Command {
     Recover(recover::Recover),
     /// Answer for an archive over the network (gRPC), read-only.
     Serve(Serve),
+    /// Lead a cluster, or stand by.
+    Coordinator(cluster::Coordinator),
+    /// Read sources and own shards for a cluster.
+    Worker(cluster::Worker),
+    /// Answer for a cluster over the network (gRPC), read-only.
+    Router(cluster::Router),
+    /// Order ingests from a cluster, and watch them.
+    #[command(subcommand, after_help = cluster::JOB_EXAMPLES)]
+    Job(cluster::Job),
+    /// The workers of a cluster.
+    #[command(subcommand)]
+    Workers(cluster::Workers),
+    /// The shards of a cluster.
+    #[command(subcommand)]
+    Shards(cluster::Shards),
     /// Write what a shell needs to complete commands and options.
     Completions(completions::Completions),
     /// Write manual pages.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use shardex_catalog::{Cell, LeafQuery, Predicate, ShardId};
+use shardex_catalog::{Cell, LeafQuery, LeafSearch, Predicate, ShardId};
+use shardex_proto::packed::search_out;
 use shardex_proto::v1::{self, RowsPart};
 use shardex_proto::{Fault, RowReader};
 use shardex_seams::{Leaf, StoreError};
@@ -48,12 +49,11 @@ impl RemoteLeaf {
     ) -> Result<(), StoreError> {
         let (to, parts) = std::sync::mpsc::sync_channel(WAITING);
         let name = name.to_owned();
-        let task = self.handle.spawn_blocking({
+        self.handle.spawn_blocking({
             let (handle, cancel, name) = (self.handle.clone(), Arc::clone(cancel), name.clone());
             move || handle.block_on(forward(stream, to, cancel, name))
         });
         let mut reader = RowReader::new(width);
-        let mut is_whole = false;
         while let Ok(part) = parts.recv() {
             let part: RowsPart = part?;
             let rows = part.rows.unwrap_or_default();
@@ -63,14 +63,10 @@ impl RemoteLeaf {
                 return Ok(());
             }
             if part.is_last {
-                reader.end().map_err(|_| nonsense())?;
-                is_whole = true;
+                return reader.end().map_err(|_| nonsense());
             }
         }
-        drop(task);
-        if is_whole {
-            Ok(())
-        } else if cancel.load(Ordering::Relaxed) {
+        if cancel.load(Ordering::Relaxed) {
             Err(StoreError::Query("interrupted".to_owned()))
         } else {
             Err(unreachable(&name, "its answer is cut off"))
@@ -135,6 +131,27 @@ impl Leaf for RemoteLeaf {
         })?;
         let owner = self.caller.locator.map().shards.get(shard).cloned().unwrap_or_default();
         self.take(&owner, query.columns.len(), stream, cancel, row)
+    }
+
+    fn search(
+        &self,
+        shard: &ShardId,
+        search: &LeafSearch,
+        cancel: &Arc<AtomicBool>,
+        row: &mut dyn FnMut(Vec<Cell>) -> bool,
+    ) -> Result<(), StoreError> {
+        let width = if search.is_count { 1 } else { search.columns.len() };
+        let request = v1::LeafSearchRequest { shard: shard.to_string(), packed: search_out(search).into() };
+        let (caller, of) = (self.caller.clone(), shard.clone());
+        let stream = block(&self.handle, async move {
+            caller
+                .call(Target::Shard(&of), request, |mut client, request| {
+                    Box::pin(async move { client.search(request).await })
+                })
+                .await
+        })?;
+        let owner = self.caller.locator.map().shards.get(shard).cloned().unwrap_or_default();
+        self.take(&owner, width, stream, cancel, row)
     }
 
     fn shards(&self) -> Result<Vec<ShardId>, StoreError> {

@@ -186,15 +186,15 @@ fn owner<'m>(map: &'m Map, target: Target<'_>) -> Option<(&'m str, &'m str)> {
 }
 
 fn nobody(target: Target<'_>) -> StoreError {
-    let file = match target {
+    let store = match target {
         Target::Shard(shard) => format!("shard {shard}"),
         Target::Home => "the ledger".to_owned(),
     };
-    StoreError::Unusable { file, detail: "no worker owns it; start one that owns stores".to_owned() }
+    StoreError::Away { store, detail: "no worker owns it; start one that owns stores".to_owned() }
 }
 
 pub(crate) fn unreachable(worker: &str, why: &str) -> StoreError {
-    StoreError::Unusable { file: format!("a store of worker {worker}"), detail: why.to_owned() }
+    StoreError::Away { store: format!("worker {worker}"), detail: why.to_owned() }
 }
 
 /// All stores of a cluster, as one unit uses them.

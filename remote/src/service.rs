@@ -8,7 +8,7 @@ use shardex_catalog::{
     Cell, Domain, Fence, FileName, LeafQuery, PartitionKey, Predicate, RelativePath, ShardId, SourceName,
     StudyKey, View,
 };
-use shardex_proto::packed::{batch_in, changes_in, range_in, range_out, record_out};
+use shardex_proto::packed::{batch_in, changes_in, range_in, range_out, record_out, search_in};
 use shardex_proto::v1::error_detail::Reason;
 use shardex_proto::v1::store_server::{Store, StoreServer};
 use shardex_proto::v1::{self, Done};
@@ -95,7 +95,7 @@ impl StoreService {
         let stores = self.stores.clone();
         let cancel = Arc::new(AtomicBool::new(false));
         let watched = (to.clone(), Arc::clone(&cancel));
-        tokio::spawn(async move {
+        let watcher = tokio::spawn(async move {
             watched.0.closed().await;
             watched.1.store(true, Ordering::Relaxed);
         });
@@ -107,15 +107,15 @@ impl StoreService {
             let done = rows(&stores, &cancel, &mut |row| packer.push(&row).into_iter().all(&send));
             let last = match done {
                 Ok(()) => {
-                    if !packer.take().into_iter().all(send) {
-                        return;
-                    }
+                    packer.take().into_iter().all(send);
                     Ok(v1::RowsPart { rows: None, is_last: true })
                 }
                 Err(error) => Err(status::out(&error)),
             };
             // Nobody listens where the caller is gone.
             let _ = to.blocking_send(last);
+            // The stream ends with its last sender.
+            watcher.abort();
         });
         Box::pin(ReceiverStream::new(parts))
     }
@@ -380,6 +380,18 @@ impl Store for StoreService {
         // moves only when its owner is given up, and that is said to the operator.
         Ok(Response::new(
             self.stream(move |stores, cancel, row| stores.leaf.rows(&shard, &query, cancel, row)),
+        ))
+    }
+
+    type SearchStream = Parts;
+
+    async fn search(&self, request: Request<v1::LeafSearchRequest>) -> Result<Response<Parts>, Status> {
+        let request = request.into_inner();
+        let shard = shard_in(&request.shard)?;
+        let search = search_in(&request.packed).map_err(status::malformed)?;
+        self.gate.read(gate::Store::Shard(&shard))?;
+        Ok(Response::new(
+            self.stream(move |stores, cancel, row| stores.leaf.search(&shard, &search, cancel, row)),
         ))
     }
 

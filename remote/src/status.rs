@@ -41,7 +41,7 @@ pub(crate) fn back(fault: Fault, worker: &str) -> StoreError {
             StoreError::TooManyRows { limit: fault.detail.limit, view: fault.detail.view }
         }
         (_, Code::DataLoss) => StoreError::Corrupt { file, detail: fault.message },
-        _ => StoreError::Unusable { file, detail: fault.message },
+        _ => StoreError::Away { store: format!("worker {worker}"), detail: fault.message },
     }
 }
 

@@ -41,6 +41,14 @@ pub enum StoreError {
         /// What the system says.
         detail: String,
     },
+    /// A store of another process did not answer, or not as it should.
+    #[error("{store} does not serve: {detail}")]
+    Away {
+        /// Whose store, as `worker w1`.
+        store: String,
+        /// Why, without files of that machine.
+        detail: String,
+    },
     /// The file was written by a later version of shardex.
     #[error("`{file}` has format version {found}, this program knows up to {known}: use a newer shardex")]
     Newer {
@@ -80,7 +88,7 @@ impl StoreError {
             Self::Newer { found, known, .. } => {
                 format!("its file has format version {found}, the server knows up to {known}: it needs a newer shardex")
             }
-            Self::Fenced { .. } | Self::Query(_) | Self::TooManyRows { .. } | Self::Closed => self.to_string(),
+            Self::Away { .. } | Self::Fenced { .. } | Self::Query(_) | Self::TooManyRows { .. } | Self::Closed => self.to_string(),
         }
     }
 
@@ -88,7 +96,7 @@ impl StoreError {
     #[must_use]
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Closed => Retry::Later,
+            Self::Closed | Self::Away { .. } => Retry::Later,
             _ => Retry::Never,
         }
     }

@@ -468,14 +468,44 @@ fn prepare_folder(path: &Path) -> Result<(), ArchiveError> {
 }
 
 fn lock(layout: &Layout) -> Result<File, ArchiveError> {
-    let path = layout.lock();
-    let failed = |source| ArchiveError::Io { path: path.clone(), source };
-    private::create_file(&path).map_err(failed)?;
-    let file = OpenOptions::new().write(true).mode(0o600).open(&path).map_err(failed)?;
+    lock_folder(layout.root(), &layout.lock())
+}
+
+/// Takes the lock of a folder; it ends with the file.
+fn lock_folder(folder: &Path, path: &Path) -> Result<File, ArchiveError> {
+    let failed = |source| ArchiveError::Io { path: path.to_owned(), source };
+    private::create_file(path).map_err(failed)?;
+    let file = OpenOptions::new().write(true).mode(0o600).open(path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(ArchiveError::Locked { path: layout.root().to_owned() }),
+        Err(TryLockError::WouldBlock) => Err(ArchiveError::Locked { path: folder.to_owned() }),
         Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+/// The state of a coordinator that has a folder of its own.
+pub struct StateFolder {
+    state: Arc<StateFile>,
+    /// Held, not read: the lock ends with it.
+    _lock: File,
+}
+
+impl StateFolder {
+    /// Opens the folder, or makes it. One process at a time.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] if it cannot be used.
+    pub fn create_or_open(path: &Path) -> Result<Self, ArchiveError> {
+        private::create_folder(path).map_err(|source| ArchiveError::Io { path: path.to_owned(), source })?;
+        let lock = lock_folder(path, &path.join("lock"))?;
+        let state = Arc::new(StateFile::open(&path.join("state.sqlite"))?);
+        Ok(Self { state, _lock: lock })
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn state(&self) -> Arc<dyn StateStore> {
+        Arc::clone(&self.state) as Arc<dyn StateStore>
     }
 }
 

@@ -27,7 +27,7 @@ mod sqlite;
 mod state;
 mod thread;
 
-pub use archive::{Archive, ArchiveError, ArchiveSettings, ReadArchive, SourceRoots};
+pub use archive::{Archive, ArchiveError, ArchiveSettings, ReadArchive, SourceRoots, StateFolder};
 pub use leaf::LeafPool;
 pub use ledger::{LedgerFile, LedgerReader, LedgerRow};
 pub use manifest::{placement_from_text, placement_to_text};

@@ -1,5 +1,6 @@
 //! The commands.
 
+pub(crate) mod cluster;
 pub(crate) mod completions;
 pub(crate) mod dump;
 pub(crate) mod files;
@@ -75,6 +76,12 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>, before_read: Opti
         Command::Verify(verify) => verify::run(&verify),
         Command::Recover(recover) => recover::run(&recover),
         Command::Serve(serve) => serve::run(&serve),
+        Command::Coordinator(coordinator) => cluster::coordinator(&coordinator),
+        Command::Worker(worker) => cluster::worker(&worker),
+        Command::Router(router) => cluster::router(&router),
+        Command::Job(job) => cluster::job(job),
+        Command::Workers(workers) => cluster::workers(&workers),
+        Command::Shards(shards) => cluster::shards(&shards),
         Command::Completions(completions) => completions::run(&completions),
         Command::Man(man) => man::run(&man),
     };

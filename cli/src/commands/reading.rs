@@ -84,6 +84,14 @@ pub(crate) fn domains(archive: &ReadArchive) -> anyhow::Result<HashMap<String, S
     Ok(sources.into_iter().map(|source| (source.name.to_string(), source.domain.to_string())).collect())
 }
 
+/// Domains by source, as a state has them.
+pub(crate) async fn domains_of(
+    state: Arc<dyn shardex_seams::StateStore>,
+) -> Result<HashMap<String, String>, shardex_coordinator::Error> {
+    let sources = shardex_coordinator::known_sources(&*state).await?;
+    Ok(sources.into_iter().map(|source| (source.name.to_string(), source.domain.to_string())).collect())
+}
+
 /// The sources of an archive.
 pub(crate) fn sources(archive: &ReadArchive) -> anyhow::Result<Vec<shardex_coordinator::RegisteredSource>> {
     let Some(state) = archive.state()? else { return Ok(Vec::new()) };

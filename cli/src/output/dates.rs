@@ -11,6 +11,13 @@ pub(crate) fn compact(day: i64) -> String {
     format!("{year:04}{month:02}{day:02}")
 }
 
+/// A moment as `YYYY-MM-DD HH:MM:SSZ`.
+pub(crate) fn moment(wall_ns: i64) -> String {
+    let (year, month, day) = civil(day_of(wall_ns));
+    let second = wall_ns.rem_euclid(86_400_000_000_000) / 1_000_000_000;
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
+}
+
 /// Year, month and day, by Howard Hinnant's `civil_from_days`.
 fn civil(day: i64) -> (i64, i64, i64) {
     let shifted = day + 719_468;
@@ -41,5 +48,6 @@ mod tests {
         }
         assert_eq!(day_of(86_400_000_000_000 - 1), 0);
         assert_eq!(day_of(-1), -1);
+        assert_eq!(moment(1_795_433_647_000_000_000), "2026-11-23 11:34:07Z");
     }
 }

@@ -82,6 +82,11 @@ pub struct AgentSettings {
     pub parse_placement: fn(&str) -> Result<Placement, String>,
 }
 
+/// Waits until it is told to stop; a dropped sender is a word, too.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
 /// A worker's conversation.
 pub struct Agent {
     settings: Arc<AgentSettings>,
@@ -136,7 +141,7 @@ impl Agent {
             tokio::select! {
                 () = tokio::time::sleep(self.interval) => {}
                 () = self.wake.notified() => tokio::time::sleep(INTERVAL_MIN).await,
-                _ = stop.wait_for(|stop| *stop), if !self.is_draining => {
+                () = told(&mut stop), if !self.is_draining => {
                     self.is_draining = true;
                     drained_by = Some(self.clock.elapsed() + DRAIN_MAX);
                     self.table.stop_all();

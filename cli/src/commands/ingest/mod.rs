@@ -63,7 +63,7 @@ pub(crate) fn run(ingest: Ingest, before_read: Option<BeforeRead>) -> anyhow::Re
         anyhow::Ok((sources, fence, last))
     })??;
     settings.after_a_death = last.is_some_and(|job| job.ended_ns.is_none());
-    let control = Control { cancel, progress: Arc::default() };
+    let control = Control { cancel, ..Control::default() };
     let shown = progress::start(&ingest, Arc::clone(&control.progress), clock)?;
     let job =
         Job { archive: &archive, fence, sources: &sources, rebind: ingest.rebind, recall: ingest.recall };

@@ -1,0 +1,135 @@
+//! The folder of stores that a worker owns.
+
+use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use shardex_catalog::{Cell, Placement};
+use shardex_proto::v1::{HeldShard, Holdings, ReportReply};
+use shardex_remote::{Gate, LedgerFileRows, Map, OwnedStores};
+use shardex_seams::{Ledger, StoreError};
+use shardex_shard_router::ledger_files_row;
+use shardex_shard_store::{
+    Archive, ArchiveSettings, ReadArchive, ShardPool, SourceRoots, placement_from_text, placement_to_text,
+};
+use shardex_worker::agent::{Mount, Owner};
+
+use super::directory::Directory;
+
+/// Connections to shards that are kept for the next query.
+const IDLE_CONNECTIONS: usize = 64;
+
+type Domains = Arc<RwLock<HashMap<String, String>>>;
+
+/// Stores of an archive's folder, owned by this worker.
+pub(super) struct Folder {
+    archive: Archive,
+    read: ReadArchive,
+    shards: Arc<ShardPool>,
+    placement: String,
+    is_home: bool,
+    gate: Arc<Gate>,
+    directory: Arc<Directory>,
+    domains: Domains,
+}
+
+impl Folder {
+    /// Opens the folder, or makes it; `placement` is the cluster's, empty while it has none.
+    pub(super) async fn open(
+        path: &Path,
+        placement: &str,
+        mounts: &[Mount],
+        gate: Arc<Gate>,
+        directory: Arc<Directory>,
+    ) -> anyhow::Result<Self> {
+        let archive = Archive::create_or_open(path, &settings(placement)?)?;
+        let roots =
+            mounts.iter().map(|mount| (mount.name.clone(), mount.root.as_os_str().as_bytes().to_vec()));
+        let writers = std::thread::available_parallelism().map_or(2, usize::from);
+        let shards = archive.shards(writers, SourceRoots::new(roots))?;
+        let is_home = !archive.ledger().positions().await?.is_empty();
+        let placement = placement_to_text(archive.placement()).map_err(anyhow::Error::msg)?;
+        let read = ReadArchive::open(path)?;
+        let domains = super::super::reading::domains_of(archive.state()).await?;
+        let domains = Arc::new(RwLock::new(domains));
+        Ok(Self { archive, read, shards, placement, is_home, gate, directory, domains })
+    }
+
+    /// The stores as the service takes them.
+    pub(super) fn stores(&self) -> OwnedStores {
+        OwnedStores {
+            shards: Arc::clone(&self.shards) as _,
+            registry: self.archive.registry(),
+            ledger: self.archive.ledger(),
+            leaf: self.read.leaves(IDLE_CONNECTIONS),
+            ledger_files: Arc::new(LedgerRows {
+                read: self.read.clone(),
+                domains: Arc::clone(&self.domains),
+            }),
+        }
+    }
+
+    /// Empties the logs into their files: the end of a worker.
+    pub(super) async fn close(&self) -> Result<(), StoreError> {
+        self.archive.truncate_logs(&self.shards).await
+    }
+}
+
+fn settings(placement: &str) -> anyhow::Result<ArchiveSettings> {
+    if placement.is_empty() {
+        return Ok(ArchiveSettings::default());
+    }
+    let Placement { scheme, institutions } = placement_from_text(placement).map_err(anyhow::Error::msg)?;
+    let rules = institutions.rules().to_vec();
+    Ok(ArchiveSettings {
+        partition: Some(scheme),
+        institutions_max: scheme.institution.then(|| institutions.sites_max()),
+        institutions: (!rules.is_empty()).then_some(rules),
+        ..ArchiveSettings::default()
+    })
+}
+
+#[async_trait]
+impl Owner for Folder {
+    fn holdings(&self) -> Result<Holdings, String> {
+        let sizes = self.read.shard_sizes().map_err(|error| error.to_string())?;
+        let held =
+            |(shard, bytes): (shardex_catalog::ShardId, u64)| HeldShard { shard: shard.to_string(), bytes };
+        Ok(Holdings {
+            shards: sizes.into_iter().map(held).collect(),
+            is_home: self.is_home,
+            highest_fence: self.archive.highest_fence().0,
+            placement: self.placement.clone(),
+        })
+    }
+
+    async fn take(&self, reply: &ReportReply, until: Duration) {
+        let map = reply.map.as_ref().map(Map::from_wire);
+        if let Some(map) = &map {
+            self.directory.take(map.clone());
+        }
+        *self.domains.write().unwrap_or_else(PoisonError::into_inner) = reply.domains.clone();
+        let fences = reply.fences.iter().map(|held| (held.unit, held.fence)).collect();
+        self.gate.take(fences, reply.last_fence, map, until).await;
+    }
+}
+
+/// What the ledger knows of files without rows.
+struct LedgerRows {
+    read: ReadArchive,
+    domains: Domains,
+}
+
+impl LedgerFileRows for LedgerRows {
+    fn rows(&self, row: &mut dyn FnMut(Vec<Cell>) -> bool) -> Result<(), StoreError> {
+        let Some(ledger) = self.read.ledger()? else { return Ok(()) };
+        let domains = self.domains.read().unwrap_or_else(PoisonError::into_inner).clone();
+        ledger.rows(&mut |found| {
+            let domain = domains.get(found.source).map_or("default", String::as_str);
+            ledger_files_row(domain, found.source, found.directory, found.entry).is_none_or(&mut *row)
+        })
+    }
+}

@@ -1,0 +1,194 @@
+//! `shardex worker`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use async_trait::async_trait;
+use clap::Args;
+use shardex_catalog::{Fence, SourceName};
+use shardex_coordinator::SourceSpecification;
+use shardex_coordinator::cluster::Client;
+use shardex_daemon::SystemClock;
+use shardex_daemon::net::Server;
+use shardex_proto::v1::{ReportReply, ReportRequest};
+use shardex_remote::{Gate, Peers, RemoteStores, StoreService};
+use shardex_shard_store::placement_from_text;
+use shardex_worker::Stores;
+use shardex_worker::agent::{Agent, AgentSettings, Mount, Owner, Reports, UnitStores};
+use tokio::sync::watch;
+use tonic::service::Routes;
+
+use super::directory::Directory;
+use super::owner::Folder;
+use super::{random, run_role, say_listening, stopping};
+use crate::args::Network;
+use crate::commands::ingest::Digest;
+use crate::commands::probe::ChildProbe;
+use crate::exit::ExitCode;
+
+/// How long a report looks for a coordinator that leads.
+const REPORT_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a unit waits for a store that does not answer before it is given back.
+const STORE_PATIENCE: Duration = Duration::from_secs(20);
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  shardex worker --name w1 --listen 127.0.0.1:7601 --coordinator http://127.0.0.1:7500 \\
+    --store ./store-1 --source pacs=/mnt/pacs
+  shardex worker --name reader-7 --listen 127.0.0.1:7607 --coordinator http://10.0.0.2:7500,http://10.0.0.3:7500 \\
+    --source pacs=/mnt/pacs --source research=/mnt/research
+
+With --store it owns shards; the folder may be an archive that `shardex ingest` made, which the cluster then adopts.
+With --source it reads. SIGTERM or Ctrl-C gives its units back, loses nothing, and ends it.")]
+pub(crate) struct Worker {
+    /// Its name, unique in the cluster. It stays the same when the worker is started again.
+    #[arg(long, value_name = "NAME")]
+    name: String,
+    /// URLs of the coordinators.
+    #[arg(long, value_name = "URL", env = "SHARDEX_COORDINATOR", required = true, value_delimiter = ',')]
+    coordinator: Vec<String>,
+    /// Folder of the stores that it owns.
+    #[arg(long, value_name = "DIR", required_unless_present = "sources")]
+    store: Option<PathBuf>,
+    /// A source as it is mounted here: NAME=PATH. May be repeated. Nothing outside is ever read.
+    #[arg(long = "source", value_name = "NAME=PATH")]
+    sources: Vec<OsString>,
+    /// Units that it works on at once; each takes the memory of an ingest.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    slots: u16,
+    #[command(flatten)]
+    network: Network,
+}
+
+pub(crate) fn run(worker: &Worker) -> anyhow::Result<ExitCode> {
+    let mounts = worker.sources.iter().map(|source| mount(source)).collect::<anyhow::Result<Vec<_>>>()?;
+    SourceName::new(&worker.name).with_context(|| format!("--name `{}`", worker.name))?;
+    run_role("worker", serve(worker, mounts))
+}
+
+fn mount(text: &OsString) -> anyhow::Result<Mount> {
+    let given = SourceSpecification::parse(text)?;
+    let name =
+        given.name.with_context(|| format!("--source `{}`: write NAME=PATH", text.to_string_lossy()))?;
+    let root = PathBuf::from(given.path);
+    anyhow::ensure!(root.is_absolute(), "--source {name}: `{}` is not an absolute path", root.display());
+    Ok(Mount { name, root })
+}
+
+async fn serve(worker: &Worker, mounts: Vec<Mount>) -> anyhow::Result<()> {
+    let network = &worker.network;
+    let server_settings = network.server();
+    let server = Server::bind(&server_settings).await?;
+    let url = network.url(server.address());
+    let clock = Arc::new(SystemClock);
+    let channels = worker.coordinator.iter().map(|url| network.channel(url)).collect();
+    let client = Client::new(channels, REPORT_PATIENCE);
+    let directory = Directory::new(client.clone());
+    let gate = Arc::new(Gate::new(&worker.name, Arc::clone(&clock) as _));
+    let session = random();
+    let settings = AgentSettings {
+        name: worker.name.clone(),
+        session,
+        url: if worker.store.is_some() { url } else { String::new() },
+        mounts: mounts.clone(),
+        slots: if mounts.is_empty() { 0 } else { worker.slots.into() },
+        schema_digest: shardex_proto::schema_digest(),
+        probe: Some(Arc::new(ChildProbe::new(Digest::Header)?)),
+        parse_placement: placement_from_text,
+    };
+    let (stop, stopping) = stopping()?;
+    let folder = match &worker.store {
+        Some(path) => {
+            let placement = placement(&client, worker, session, stop.clone()).await?;
+            let folder =
+                Folder::open(path, &placement, &mounts, Arc::clone(&gate), Arc::clone(&directory)).await?;
+            Some(Arc::new(folder))
+        }
+        None => None,
+    };
+    let (routes, names): (_, &[&str]) = match &folder {
+        Some(folder) => (StoreService::new(folder.stores(), gate).routes(), &[StoreService::NAME]),
+        None => (Routes::default(), &[]),
+    };
+    let channel = network.clone();
+    let stores = RemoteUnits {
+        peers: Peers::new(move |url| channel.channel(url)),
+        directory,
+        clock: Arc::clone(&clock),
+        handle: tokio::runtime::Handle::current(),
+    };
+    let owner = folder.clone().map(|folder| folder as Arc<dyn Owner>);
+    let agent = Agent::new(settings, Arc::new(Leader(client)), owner, Arc::new(stores), clock);
+    say_listening(&server, server_settings.tls.is_some())?;
+    let running = tokio::spawn(agent.run(stop));
+    let drained = async move {
+        // It ends because it was told to.
+        let _ = running.await;
+    };
+    server.serve(routes, names, stopping.after(drained)).await?;
+    if let Some(folder) = folder {
+        folder.close().await?;
+    }
+    Ok(())
+}
+
+/// How the cluster places studies; waits until a coordinator says it.
+async fn placement(
+    client: &Client,
+    worker: &Worker,
+    session: u64,
+    mut stop: watch::Receiver<bool>,
+) -> anyhow::Result<String> {
+    let request = ReportRequest {
+        worker: worker.name.clone(),
+        session,
+        schema_digest: shardex_proto::schema_digest().into(),
+        ..ReportRequest::default()
+    };
+    loop {
+        match client.report(request.clone()).await {
+            Ok(reply) => return Ok(reply.placement),
+            Err(error @ shardex_coordinator::cluster::ClientError::Refused(_)) => return Err(error.into()),
+            Err(error) => tracing::warn!(%error, "waiting for a coordinator"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(REPORT_PATIENCE) => {}
+            _ = stop.wait_for(|stop| *stop) => anyhow::bail!("stopped before a coordinator answered"),
+        }
+    }
+}
+
+struct Leader(Client);
+
+#[async_trait]
+impl Reports for Leader {
+    async fn report(&self, request: ReportRequest) -> Result<ReportReply, String> {
+        self.0.report(request).await.map_err(|error| error.to_string())
+    }
+}
+
+/// The stores of the cluster, for a unit.
+struct RemoteUnits {
+    peers: Arc<Peers>,
+    directory: Arc<Directory>,
+    clock: Arc<SystemClock>,
+    handle: tokio::runtime::Handle,
+}
+
+#[async_trait]
+impl UnitStores for RemoteUnits {
+    async fn begin(&self, unit: u64, fence: Fence) -> Result<Stores, String> {
+        let locator = Arc::clone(&self.directory) as _;
+        let stores = RemoteStores::new(Arc::clone(&self.peers), locator, unit, fence, STORE_PATIENCE);
+        stores.begin().await.map_err(|error| error.to_string())?;
+        Ok(Stores {
+            shards: stores.shards(),
+            registry: stores.registry(),
+            ledger: stores.ledger(self.handle.clone()),
+            clock: Arc::clone(&self.clock) as _,
+        })
+    }
+}

@@ -1,0 +1,115 @@
+//! `shardex workers`.
+
+use std::io::Write;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use shardex_proto::v1;
+
+use super::operate;
+use crate::args::Coordinators;
+use crate::exit::ExitCode;
+use crate::output::{self, Table, byte_size, duration};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Workers {
+    /// All workers of a cluster.
+    #[command(after_help = "Examples:
+  shardex workers list --coordinator http://127.0.0.1:7500")]
+    List(WorkerList),
+    /// Give up a worker that will not come back: what it owned is filled again from the files by the next job.
+    #[command(after_help = "Examples:
+  shardex workers forget w3 --coordinator http://127.0.0.1:7500")]
+    Forget(Forget),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorkerList {
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    coordinators: Coordinators,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Forget {
+    /// Its name.
+    worker: String,
+    #[command(flatten)]
+    list: WorkerList,
+}
+
+pub(crate) fn run(command: &Workers) -> anyhow::Result<ExitCode> {
+    let (reply, list) = match command {
+        Workers::List(list) => {
+            let reply =
+                operate(&list.coordinators, async |client| client.workers(v1::WorkersRequest {}).await)?;
+            (reply, list)
+        }
+        Workers::Forget(forget) => {
+            let request = v1::ForgetWorkerRequest { worker: forget.worker.clone() };
+            let reply =
+                operate(&forget.list.coordinators, async |client| client.forget_worker(request).await)?;
+            (reply, &forget.list)
+        }
+    };
+    let mut to = output::answer();
+    if list.json {
+        let workers: Vec<_> = reply.workers.iter().map(as_json).collect();
+        writeln!(to, "{}", serde_json::Value::from(workers))?;
+    } else {
+        write_table(&mut to, &reply.workers)?;
+    }
+    to.flush()?;
+    Ok(ExitCode::Done)
+}
+
+fn as_json(worker: &v1::Worker) -> serde_json::Value {
+    let source = |mount: &v1::SourceMount| json!({ "name": mount.name, "root_entries": mount.root_entries, "marker": mount.marker, "refused": mount.refused });
+    json!({
+        "worker": worker.worker,
+        "url": worker.url,
+        "state": worker.state,
+        "sources": worker.sources.iter().map(source).collect::<Vec<_>>(),
+        "units": worker.units,
+        "shards": worker.shards,
+        "bytes": worker.bytes,
+        "is_home": worker.is_home,
+        "silent_ms": worker.silent_ms,
+    })
+}
+
+fn write_table(to: &mut impl Write, workers: &[v1::Worker]) -> std::io::Result<()> {
+    let mut table =
+        Table::new(&["worker", "state", "units", "shards", "size", "home", "last report", "sources", "url"]);
+    for worker in workers {
+        let sources: Vec<_> = worker.sources.iter().map(|mount| mount.name.as_str()).collect();
+        let heard = match worker.silent_ms {
+            u32::MAX => "never".to_owned(),
+            ms => format!("{} ago", duration(f64::from(ms) / 1e3)),
+        };
+        table.row([
+            worker.worker.clone(),
+            worker.state.clone(),
+            worker.units.to_string(),
+            worker.shards.to_string(),
+            byte_size(worker.bytes),
+            if worker.is_home { "yes" } else { "" }.to_owned(),
+            heard,
+            sources.join(","),
+            worker.url.clone(),
+        ]);
+    }
+    table.write(to, true)?;
+    for worker in workers {
+        for mount in worker.sources.iter().filter(|mount| !mount.refused.is_empty()) {
+            writeln!(
+                to,
+                "worker {} gets no units of source {}: {}",
+                worker.worker, mount.name, mount.refused
+            )?;
+        }
+    }
+    Ok(())
+}
