@@ -12,7 +12,6 @@ use shardex_seams::{Leaf, StoreError};
 use tokio::runtime::Handle;
 use tonic::Streaming;
 
-use crate::ledger::block;
 use crate::map::Locator;
 use crate::peers::{Caller, Peers, Target, unreachable};
 use crate::shards::nonsense;
@@ -28,14 +27,13 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// Reads shards wherever they are. Its calls block, from threads that are not of `handle`'s runtime.
 pub struct RemoteLeaf {
     caller: Caller,
-    handle: Handle,
 }
 
 impl RemoteLeaf {
     /// Leaves over the owners that `locator` knows. What may succeed later is tried for `patience`.
     #[must_use]
     pub fn new(peers: Arc<Peers>, locator: Arc<dyn Locator>, handle: Handle, patience: Duration) -> Self {
-        Self { caller: Caller { peers, locator, patience }, handle }
+        Self { caller: Caller { peers, locator, patience, handle } }
     }
 
     /// Takes the parts of an answer in, until `row` returns false or `cancel` is set.
@@ -49,8 +47,8 @@ impl RemoteLeaf {
     ) -> Result<(), StoreError> {
         let (to, parts) = std::sync::mpsc::sync_channel(WAITING);
         let name = name.to_owned();
-        self.handle.spawn_blocking({
-            let (handle, cancel, name) = (self.handle.clone(), Arc::clone(cancel), name.clone());
+        self.caller.handle.spawn_blocking({
+            let (handle, cancel, name) = (self.caller.handle.clone(), Arc::clone(cancel), name.clone());
             move || handle.block_on(forward(stream, to, cancel, name))
         });
         let mut reader = RowReader::new(width);
@@ -121,14 +119,10 @@ impl Leaf for RemoteLeaf {
             sop_instance_uids: query.sop_instance_uids.clone().map(|texts| v1::Texts { texts }),
             rows_max: query.rows_max,
         };
-        let (caller, of) = (self.caller.clone(), shard.clone());
-        let stream = block(&self.handle, async move {
-            caller
-                .call(Target::Shard(&of), request, |mut client, request| {
-                    Box::pin(async move { client.rows(request).await })
-                })
-                .await
-        })?;
+        let stream =
+            self.caller.call_blocking(Target::Shard(shard.clone()), request, |mut client, request| {
+                Box::pin(async move { client.rows(request).await })
+            })?;
         let owner = self.caller.locator.map().shards.get(shard).cloned().unwrap_or_default();
         self.take(&owner, query.columns.len(), stream, cancel, row)
     }
@@ -142,21 +136,22 @@ impl Leaf for RemoteLeaf {
     ) -> Result<(), StoreError> {
         let width = if search.is_count { 1 } else { search.columns.len() };
         let request = v1::LeafSearchRequest { shard: shard.to_string(), packed: search_out(search).into() };
-        let (caller, of) = (self.caller.clone(), shard.clone());
-        let stream = block(&self.handle, async move {
-            caller
-                .call(Target::Shard(&of), request, |mut client, request| {
-                    Box::pin(async move { client.search(request).await })
-                })
-                .await
-        })?;
+        let stream =
+            self.caller.call_blocking(Target::Shard(shard.clone()), request, |mut client, request| {
+                Box::pin(async move { client.search(request).await })
+            })?;
         let owner = self.caller.locator.map().shards.get(shard).cloned().unwrap_or_default();
         self.take(&owner, width, stream, cancel, row)
     }
 
     fn shards(&self) -> Result<Vec<ShardId>, StoreError> {
-        let locator = Arc::clone(&self.caller.locator);
-        let map = block(&self.handle, async move { locator.locate(&[]).await })?;
+        let (to, answer) = std::sync::mpsc::sync_channel(1);
+        let caller = self.caller.clone();
+        self.caller.handle.spawn(async move {
+            // Nobody listens where the caller is gone.
+            let _ = to.send(caller.locate(Vec::new()).await);
+        });
+        let map = answer.recv().unwrap_or(Err(StoreError::Closed))?;
         let mut shards: Vec<_> = map.shards.keys().cloned().collect();
         shards.sort();
         Ok(shards)
@@ -173,14 +168,10 @@ impl Leaf for RemoteLeaf {
                 (request.column, request.low, request.high) = (column, low, high);
             }
         }
-        let (caller, of) = (self.caller.clone(), shard.clone());
-        let reply = block(&self.handle, async move {
-            caller
-                .call(Target::Shard(&of), request, |mut client, request| {
-                    Box::pin(async move { client.excludes(request).await })
-                })
-                .await
-        })?;
+        let reply =
+            self.caller.call_blocking(Target::Shard(shard.clone()), request, |mut client, request| {
+                Box::pin(async move { client.excludes(request).await })
+            })?;
         Ok(reply.count > 0)
     }
 }
@@ -199,14 +190,10 @@ const LEDGER_FILES_WIDTH: usize = 8;
 
 impl LedgerFileRows for RemoteLeaf {
     fn rows(&self, row: &mut dyn FnMut(Vec<Cell>) -> bool) -> Result<(), StoreError> {
-        let caller = self.caller.clone();
-        let stream = block(&self.handle, async move {
-            caller
-                .call(Target::Home, v1::LedgerFilesRequest {}, |mut client, request| {
-                    Box::pin(async move { client.ledger_files(request).await })
-                })
-                .await
-        })?;
+        let stream =
+            self.caller.call_blocking(Target::Home, v1::LedgerFilesRequest {}, |mut client, request| {
+                Box::pin(async move { client.ledger_files(request).await })
+            })?;
         let home = self.caller.locator.map().home.clone().unwrap_or_default();
         self.take(&home, LEDGER_FILES_WIDTH, stream, &Arc::default(), row)
     }

@@ -7,7 +7,6 @@ use shardex_catalog::{
 use shardex_proto::packed::{changes_out, range_in, range_out, record_in};
 use shardex_proto::v1::{self, Writer};
 use shardex_seams::{Ledger, StoreError};
-use tokio::runtime::Handle;
 
 use crate::peers::{Caller, Target};
 use crate::shards::{applied_in, names_out, nonsense};
@@ -15,20 +14,6 @@ use crate::shards::{applied_in, names_out, nonsense};
 pub(crate) struct RemoteLedger {
     pub(crate) caller: Caller,
     pub(crate) writer: Writer,
-    pub(crate) handle: Handle,
-}
-
-/// Waits for work on another runtime. The caller may be a reader's thread, or a task of its own
-/// single-threaded runtime, in which no other runtime can be entered.
-pub(crate) fn block<T: Send + 'static>(
-    handle: &Handle,
-    work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
-) -> Result<T, StoreError> {
-    let (to, answer) = std::sync::mpsc::sync_channel(1);
-    handle.spawn(async move {
-        let _ = to.send(work.await);
-    });
-    answer.recv().unwrap_or(Err(StoreError::Closed))
 }
 
 fn ranges_in(reply: &v1::RangesReply) -> Result<Vec<DirectoryRange>, StoreError> {
@@ -39,13 +24,8 @@ fn ranges_in(reply: &v1::RangesReply) -> Result<Vec<DirectoryRange>, StoreError>
 impl Ledger for RemoteLedger {
     fn record(&self, range: &DirectoryRange) -> Result<Option<DirectoryRecord>, StoreError> {
         let request = v1::PackedRequest { range: range_out(range).into() };
-        let caller = self.caller.clone();
-        let reply = block(&self.handle, async move {
-            caller
-                .call(Target::Home, request, |mut client, request| {
-                    Box::pin(async move { client.record(request).await })
-                })
-                .await
+        let reply = self.caller.call_blocking(Target::Home, request, |mut client, request| {
+            Box::pin(async move { client.record(request).await })
         })?;
         reply.record.map(|record| record_in(&record).map_err(|_| nonsense())).transpose()
     }
@@ -60,13 +40,8 @@ impl Ledger for RemoteLedger {
             range: range_out(range).into(),
             names: names_out(names),
         };
-        let caller = self.caller.clone();
-        let reply = block(&self.handle, async move {
-            caller
-                .call(Target::Home, request, |mut client, request| {
-                    Box::pin(async move { client.shards_of(request).await })
-                })
-                .await
+        let reply = self.caller.call_blocking(Target::Home, request, |mut client, request| {
+            Box::pin(async move { client.shards_of(request).await })
         })?;
         if reply.shards.len() != names.len() {
             return Err(nonsense());
@@ -80,13 +55,8 @@ impl Ledger for RemoteLedger {
 
     fn is_open(&self, range: &DirectoryRange) -> Result<bool, StoreError> {
         let request = v1::PackedRequest { range: range_out(range).into() };
-        let caller = self.caller.clone();
-        let reply = block(&self.handle, async move {
-            caller
-                .call(Target::Home, request, |mut client, request| {
-                    Box::pin(async move { client.is_open(request).await })
-                })
-                .await
+        let reply = self.caller.call_blocking(Target::Home, request, |mut client, request| {
+            Box::pin(async move { client.is_open(request).await })
         })?;
         Ok(reply.count > 0)
     }

@@ -12,6 +12,7 @@ use shardex_proto::Fault;
 use shardex_proto::v1::store_client::StoreClient;
 use shardex_proto::v1::{self, Writer};
 use shardex_seams::{Ledger, Registry, ShardWriter, StoreError};
+use tokio::runtime::Handle;
 use tonic::{Response, Status};
 
 use crate::ledger::RemoteLedger;
@@ -73,9 +74,9 @@ pub(crate) type Method<R, T> = fn(crate::Client, R) -> Answer<T>;
 type Answer<T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send>>;
 
 /// Whose store is meant.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Target<'a> {
-    Shard(&'a ShardId),
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    Shard(ShardId),
     Home,
 }
 
@@ -86,6 +87,9 @@ pub(crate) struct Caller {
     pub(crate) locator: Arc<dyn Locator>,
     /// How long to try what may succeed later.
     pub(crate) patience: Duration,
+    /// Where calls run. Connections belong to the runtime on which they are made, and a unit's own
+    /// ends with the unit.
+    pub(crate) handle: Handle,
 }
 
 /// What one try gave.
@@ -98,9 +102,47 @@ enum Tried<T> {
 
 impl Caller {
     /// Calls the owner of a store until it answers, or patience is over.
-    pub(crate) async fn call<R: Clone, T>(
+    ///
+    /// # Cancel safety
+    /// Dropped, the call may or may not be made.
+    pub(crate) async fn call<R: Clone + Send + Sync + 'static, T: Send + 'static>(
         &self,
-        target: Target<'_>,
+        target: Target,
+        request: R,
+        method: Method<R, T>,
+    ) -> Result<T, StoreError> {
+        let caller = self.clone();
+        let call = self.handle.spawn(async move { caller.try_owner(&target, request, method).await });
+        call.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// As [`Caller::call`], of a thread that waits. It may be a reader's, or run a task of a runtime of its
+    /// own, in which no other can be entered.
+    pub(crate) fn call_blocking<R: Clone + Send + Sync + 'static, T: Send + 'static>(
+        &self,
+        target: Target,
+        request: R,
+        method: Method<R, T>,
+    ) -> Result<T, StoreError> {
+        let (to, answer) = std::sync::mpsc::sync_channel(1);
+        let caller = self.clone();
+        self.handle.spawn(async move {
+            // Nobody listens where the caller is gone.
+            let _ = to.send(caller.try_owner(&target, request, method).await);
+        });
+        answer.recv().unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// A map in which these shards have owners; without shards, the newest.
+    pub(crate) async fn locate(&self, shards: Vec<ShardId>) -> Result<Arc<Map>, StoreError> {
+        let locator = Arc::clone(&self.locator);
+        let call = self.handle.spawn(async move { locator.locate(&shards).await });
+        call.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    async fn try_owner<R: Clone, T>(
+        &self,
+        target: &Target,
         request: R,
         method: Method<R, T>,
     ) -> Result<T, StoreError> {
@@ -177,7 +219,7 @@ impl Caller {
     }
 }
 
-fn owner<'m>(map: &'m Map, target: Target<'_>) -> Option<(&'m str, &'m str)> {
+fn owner<'m>(map: &'m Map, target: &Target) -> Option<(&'m str, &'m str)> {
     let worker = match target {
         Target::Shard(shard) => map.shards.get(shard),
         Target::Home => map.home.as_ref(),
@@ -185,7 +227,7 @@ fn owner<'m>(map: &'m Map, target: Target<'_>) -> Option<(&'m str, &'m str)> {
     Some((worker, map.urls.get(worker)?))
 }
 
-fn nobody(target: Target<'_>) -> StoreError {
+fn nobody(target: &Target) -> StoreError {
     let store = match target {
         Target::Shard(shard) => format!("shard {shard}"),
         Target::Home => "the ledger".to_owned(),
@@ -204,7 +246,8 @@ pub struct RemoteStores {
 }
 
 impl RemoteStores {
-    /// The stores for a unit with a fence. What may succeed later is tried for `patience`.
+    /// The stores for a unit with a fence. What may succeed later is tried for `patience`. Calls run on
+    /// `handle`'s runtime, whatever runtime or thread makes them.
     #[must_use]
     pub fn new(
         peers: Arc<Peers>,
@@ -212,8 +255,9 @@ impl RemoteStores {
         unit: u64,
         fence: Fence,
         patience: Duration,
+        handle: Handle,
     ) -> Self {
-        let caller = Caller { peers, locator, patience };
+        let caller = Caller { peers, locator, patience, handle };
         Self { caller, writer: Writer { unit, fence: fence.0 } }
     }
 
@@ -249,9 +293,9 @@ impl RemoteStores {
         Arc::new(RemoteRegistry { caller: self.caller.clone(), writer: self.writer })
     }
 
-    /// The ledger. Look-ups block on `handle`'s runtime, from threads that are not its own.
+    /// The ledger.
     #[must_use]
-    pub fn ledger(&self, handle: tokio::runtime::Handle) -> Arc<dyn Ledger> {
-        Arc::new(RemoteLedger { caller: self.caller.clone(), writer: self.writer, handle })
+    pub fn ledger(&self) -> Arc<dyn Ledger> {
+        Arc::new(RemoteLedger { caller: self.caller.clone(), writer: self.writer })
     }
 }

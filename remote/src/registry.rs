@@ -50,7 +50,7 @@ impl Registry for RemoteRegistry {
         new.sort();
         new.dedup();
         if !new.is_empty() {
-            self.caller.locator.locate(&new).await?;
+            self.caller.locate(new).await?;
         }
         Ok(shards)
     }

@@ -52,7 +52,7 @@ impl ShardWriter for RemoteShards {
         let request = v1::PackedWrite { writer: Some(self.writer), packed: batch_out(&batch).into() };
         drop(batch);
         self.caller
-            .call(Target::Shard(&shard), request, |mut client, request| {
+            .call(Target::Shard(shard), request, |mut client, request| {
                 Box::pin(async move { client.apply(request).await })
             })
             .await
@@ -62,7 +62,7 @@ impl ShardWriter for RemoteShards {
     async fn barrier(&self, shard: ShardId) -> Result<(), StoreError> {
         let request = v1::ShardWrite { writer: Some(self.writer), shard: shard.to_string() };
         self.caller
-            .call(Target::Shard(&shard), request, |mut client, request| {
+            .call(Target::Shard(shard), request, |mut client, request| {
                 Box::pin(async move { client.barrier(request).await })
             })
             .await
@@ -70,7 +70,7 @@ impl ShardWriter for RemoteShards {
     }
 
     async fn shards(&self) -> Result<Vec<ShardId>, StoreError> {
-        let map = self.caller.locator.locate(&[]).await?;
+        let map = self.caller.locate(Vec::new()).await?;
         let mut shards: Vec<_> = map.shards.keys().cloned().collect();
         shards.sort();
         Ok(shards)
@@ -80,7 +80,7 @@ impl ShardWriter for RemoteShards {
         let request = v1::ShardRequest { shard: shard.to_string() };
         let reply = self
             .caller
-            .call(Target::Shard(&shard), request, |mut client, request| {
+            .call(Target::Shard(shard), request, |mut client, request| {
                 Box::pin(async move { client.history(request).await })
             })
             .await?;
@@ -94,7 +94,7 @@ impl ShardWriter for RemoteShards {
         let request = v1::NamesRequest { shard: shard.to_string(), range, names: Vec::new() };
         let reply = self
             .caller
-            .call(Target::Shard(&shard), request, |mut client, request| {
+            .call(Target::Shard(shard), request, |mut client, request| {
                 Box::pin(async move { client.names(request).await })
             })
             .await?;
@@ -115,7 +115,7 @@ impl ShardWriter for RemoteShards {
         let request = v1::FilesAfterRequest { shard: shard.to_string(), after, limit };
         let reply = self
             .caller
-            .call(Target::Shard(&shard), request, |mut client, request| {
+            .call(Target::Shard(shard), request, |mut client, request| {
                 Box::pin(async move { client.files_after(request).await })
             })
             .await?;
@@ -136,7 +136,7 @@ impl ShardWriter for RemoteShards {
             since: since.0,
         };
         self.caller
-            .call(Target::Shard(&shard), request, |mut client, request| {
+            .call(Target::Shard(shard), request, |mut client, request| {
                 Box::pin(async move { client.moved(request).await })
             })
             .await

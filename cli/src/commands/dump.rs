@@ -8,26 +8,30 @@ use shardex_shard_router::QueryOptions;
 use shardex_shard_store::view_columns;
 
 use super::reading;
-use crate::args::{ArchiveArgument, Format};
+use crate::args::{Asked, Format};
 use crate::exit::ExitCode;
 use crate::output::{self, Rows};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   shardex dump --archive ./archive > archive.jsonl
+  shardex dump --router http://127.0.0.1:7400 > cluster.jsonl
   diff <(shardex dump -a ./one) <(shardex dump -a ./other)
 
 docs/formats.md says what is in it. The whole dump is sorted in memory.")]
 pub(crate) struct Dump {
     #[command(flatten)]
-    pub(crate) archive: ArchiveArgument,
+    pub(crate) asked: Asked,
 }
 
 /// Columns of `instances` that say when or where something was stored, not what.
 const NOT_LOGICAL: [&str; 3] = ["mtime", "file_path", "state"];
 
 pub(crate) fn run(dump: &Dump) -> anyhow::Result<ExitCode> {
-    let reading = reading::open(&dump.archive.archive)?;
+    let answering = reading::ask(&dump.asked)?;
+    let [one] = &answering[..] else {
+        return Err(reading::WrongUsage::new("a dump is of one archive").into());
+    };
     let mut lines = Vec::new();
     let columns = view_columns(View::Instances).iter().map(|column| column.name.as_str());
     let columns: Vec<_> =
@@ -46,7 +50,7 @@ pub(crate) fn run(dump: &Dump) -> anyhow::Result<ExitCode> {
             ..QueryOptions::default()
         };
         let mut text = Vec::new();
-        reading::query(&reading.router, statement, &options, Rows::new(&mut text, Format::Jsonl))?;
+        reading::query(&*one.answers, statement, &options, Rows::new(&mut text, Format::Jsonl))?;
         for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             lines.push(without_nulls(line)?);
         }

@@ -182,12 +182,19 @@ struct RemoteUnits {
 impl UnitStores for RemoteUnits {
     async fn begin(&self, unit: u64, fence: Fence) -> Result<Stores, String> {
         let locator = Arc::clone(&self.directory) as _;
-        let stores = RemoteStores::new(Arc::clone(&self.peers), locator, unit, fence, STORE_PATIENCE);
+        let stores = RemoteStores::new(
+            Arc::clone(&self.peers),
+            locator,
+            unit,
+            fence,
+            STORE_PATIENCE,
+            self.handle.clone(),
+        );
         stores.begin().await.map_err(|error| error.to_string())?;
         Ok(Stores {
             shards: stores.shards(),
             registry: stores.registry(),
-            ledger: stores.ledger(self.handle.clone()),
+            ledger: stores.ledger(),
             clock: Arc::clone(&self.clock) as _,
         })
     }
