@@ -14,6 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("daemon", &["catalog", "seams", "proto"]),
     ("extract", &["catalog", "seams"]),
     ("shard-store", &["catalog", "seams"]),
+    ("remote", &["catalog", "seams", "proto", "daemon"]),
     ("coordinator", &["catalog", "seams", "daemon"]),
     ("worker", &["catalog", "seams", "daemon", "extract"]),
     ("shard-router", &["catalog", "seams", "proto", "daemon", "shard-store"]),
@@ -29,7 +30,7 @@ const KNOWN_TO_ONE: &[(&str, &[&str])] = &[
     ("dicom-dictionary-std", &["extract"]),
     ("clap", &["cli"]),
     ("prost", &["proto"]),
-    ("tonic", &["proto", "daemon", "shard-router"]),
+    ("tonic", &["proto", "daemon", "shard-router", "remote"]),
 ];
 
 /// Texts that no source may hold, and the crates that may, with the reason.

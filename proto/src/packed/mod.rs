@@ -7,7 +7,7 @@ mod batch;
 mod codec;
 mod record;
 
-pub use batch::{batch_in, batch_out};
+pub use batch::{BATCH_BYTES_MAX, batch_in, batch_out};
 pub use codec::Malformed;
 pub use record::{changes_in, changes_out, range_in, range_out, record_in, record_out};
 
