@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("shard-store", &["catalog", "seams"]),
     ("remote", &["catalog", "seams", "proto", "daemon"]),
     ("coordinator", &["catalog", "seams", "daemon"]),
+    ("coordinator", &["catalog", "seams", "proto", "daemon"]),
     ("worker", &["catalog", "seams", "daemon", "extract"]),
     ("shard-router", &["catalog", "seams", "proto", "daemon", "shard-store"]),
     ("cli", &["catalog", "seams", "daemon", "extract", "shard-store", "coordinator", "worker", "shard-router"]),
@@ -30,7 +31,8 @@ const KNOWN_TO_ONE: &[(&str, &[&str])] = &[
     ("dicom-dictionary-std", &["extract"]),
     ("clap", &["cli"]),
     ("prost", &["proto"]),
-    ("tonic", &["proto", "daemon", "shard-router", "remote"]),
+    ("etcd-client", &["coordinator"]),
+    ("tonic", &["proto", "daemon", "coordinator", "shard-router", "remote"]),
 ];
 
 /// Texts that no source may hold, and the crates that may, with the reason.
