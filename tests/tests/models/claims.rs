@@ -238,11 +238,8 @@ impl Claims {
                     actions.push(Action::LoseAnswer(number));
                 }
             }
-            Worker { asks: true, .. } => {
-                if state.is_served {
-                    actions.push(Action::Decide(number));
-                }
-            }
+            Worker { asks: true, .. } if state.is_served => actions.push(Action::Decide(number)),
+            Worker { asks: true, .. } => {}
             _ if knows_home => actions.push(Action::Ask(number)),
             _ => {}
         }
