@@ -25,6 +25,7 @@ pub(crate) struct Rules {
     /// A span that is set aside is walked by nobody before the leader's word.
     pub(crate) aside_waits: bool,
     /// The leader takes back what its holder does not name: the answer with the grant was lost.
+    /// (To grant it again under the same fence, as the leader does, is a case of that.)
     pub(crate) unnamed_let_go: bool,
     /// What an earlier process of a worker held is let go, also by a leader that never heard of that one.
     pub(crate) old_sessions_let_go: bool,
