@@ -78,6 +78,13 @@ impl RemoteLeaf {
     }
 }
 
+/// Waits until the query is cancelled.
+async fn cancelled(cancel: &AtomicBool) {
+    while !cancel.load(Ordering::Relaxed) {
+        tokio::time::sleep(CANCEL_CHECK).await;
+    }
+}
+
 /// Passes parts on until the last, an error, a cancelled query, or nobody takes them.
 async fn forward(
     mut stream: Streaming<RowsPart>,
@@ -125,13 +132,15 @@ impl Leaf for RemoteLeaf {
             sop_instance_uids: query.sop_instance_uids.clone().map(|texts| v1::Texts { texts }),
             rows_max: query.rows_max,
         };
-        let (caller, of) = (self.caller.clone(), shard.clone());
+        let (caller, of, stop) = (self.caller.clone(), shard.clone(), Arc::clone(cancel));
         let stream = block(&self.handle, async move {
-            caller
-                .call(Target::Shard(&of), request, |mut client, request| {
-                    Box::pin(async move { client.rows(request).await })
-                })
-                .await
+            let call = caller.call(Target::Shard(&of), request, |mut client, request| {
+                Box::pin(async move { client.rows(request).await })
+            });
+            tokio::select! {
+                stream = call => stream,
+                () = cancelled(&stop) => Err(StoreError::Query("interrupted".to_owned())),
+            }
         })?;
         let owner = self.caller.locator.map().shards.get(shard).cloned().unwrap_or_default();
         self.take(&owner, query.columns.len(), stream, cancel, row)
