@@ -41,8 +41,12 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    /// Takes the leader's word, which ends every session that it does not name.
+    /// Takes the leader's word, which ends every session that it does not name. An older word than the
+    /// last, of a leader that was, is passed over: fences only grow.
     pub(crate) fn set_table(&mut self, table: Table) {
+        if self.table.as_ref().is_some_and(|last| table.last_fence < last.last_fence) {
+            return;
+        }
         let ended = self.begun.extract_if(|unit, (fence, _)| table.fences.get(unit) != Some(fence));
         self.ending.extend(ended.map(|(_, (_, writing))| writing));
         self.forget_ended();
@@ -100,6 +104,8 @@ mod tests {
         assert_eq!(begin(&mut store, 1, 9), Ok(0));
         assert!(store.enter(1, 9).is_some() && store.enter(1, 5).is_none());
         assert_eq!(begin(&mut store, 1, 5), Err(NoBegin::Fenced), "the zombie begins again");
+        store.set_table(table(&[(1, 5)], 5));
+        assert!(store.enter(1, 9).is_some(), "a leader that was deposed has no say");
     }
 
     #[test]
