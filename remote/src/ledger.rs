@@ -12,6 +12,9 @@ use tokio::runtime::Handle;
 use crate::peers::{Caller, Target};
 use crate::shards::{applied_in, names_out, nonsense};
 
+/// Ranges of one question about records.
+pub(crate) const RANGES_MAX: usize = 1000;
+
 pub(crate) struct RemoteLedger {
     pub(crate) caller: Caller,
     pub(crate) writer: Writer,
@@ -38,16 +41,33 @@ fn ranges_in(reply: &v1::RangesReply) -> Result<Vec<DirectoryRange>, StoreError>
 #[async_trait]
 impl Ledger for RemoteLedger {
     fn record(&self, range: &DirectoryRange) -> Result<Option<DirectoryRecord>, StoreError> {
-        let request = v1::PackedRequest { range: range_out(range).into() };
-        let caller = self.caller.clone();
-        let reply = block(&self.handle, async move {
-            caller
-                .call(Target::Home, request, |mut client, request| {
-                    Box::pin(async move { client.record(request).await })
-                })
-                .await
-        })?;
-        reply.record.map(|record| record_in(&record).map_err(|_| nonsense())).transpose()
+        Ok(self.records(std::slice::from_ref(range))?.pop().flatten())
+    }
+
+    fn records(&self, ranges: &[DirectoryRange]) -> Result<Vec<Option<DirectoryRecord>>, StoreError> {
+        let mut records = Vec::with_capacity(ranges.len());
+        while records.len() < ranges.len() {
+            let asked = &ranges[records.len()..];
+            let asked = &asked[..asked.len().min(RANGES_MAX)];
+            let request =
+                v1::RecordsRequest { ranges: asked.iter().map(|range| range_out(range).into()).collect() };
+            let caller = self.caller.clone();
+            let reply = block(&self.handle, async move {
+                caller
+                    .call(Target::Home, request, |mut client, request| {
+                        Box::pin(async move { client.records(request).await })
+                    })
+                    .await
+            })?;
+            if !(1..=asked.len()).contains(&reply.records.len()) {
+                return Err(nonsense());
+            }
+            for sent in reply.records {
+                let record = sent.record.map(|record| record_in(&record)).transpose();
+                records.push(record.map_err(|_| nonsense())?);
+            }
+        }
+        Ok(records)
     }
 
     fn shards_of(

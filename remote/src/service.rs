@@ -19,6 +19,7 @@ use tonic::{Request, Response, Status};
 
 use crate::gate::{self, Gate};
 use crate::leaf::LedgerFileRows;
+use crate::ledger::RANGES_MAX;
 use crate::parts::{Parts, parts};
 use crate::peers::MESSAGE_BYTES_MAX;
 use crate::shards::applied_out;
@@ -26,6 +27,8 @@ use crate::status;
 
 /// Queries that run at once, each on a thread.
 const QUERIES_MAX: usize = 64;
+/// An answer of records goes out when it is this long.
+const RECORDS_BYTES: usize = 8 << 20;
 /// Entries that one page may hold.
 const PAGE_MAX: u32 = 10_000;
 
@@ -275,11 +278,31 @@ impl Store for StoreService {
         Ok(Response::new(v1::ClaimReply { shards: shards.iter().map(ShardId::to_string).collect() }))
     }
 
-    async fn record(&self, request: Request<v1::PackedRequest>) -> Result<Response<v1::RecordReply>, Status> {
-        let range = range_in(&request.into_inner().range).map_err(status::malformed)?;
+    async fn records(
+        &self,
+        request: Request<v1::RecordsRequest>,
+    ) -> Result<Response<v1::RecordsReply>, Status> {
+        let request = request.into_inner();
+        let ranges: Result<Vec<_>, _> = request.ranges.iter().map(|range| range_in(range)).collect();
+        let ranges = ranges.map_err(status::malformed)?;
+        if !(1..=RANGES_MAX).contains(&ranges.len()) {
+            return Err(nonsense("number of ranges"));
+        }
         self.gate.read(gate::Store::Home)?;
-        let record = self.blocking(move |stores| stores.ledger.record(&range)).await?;
-        Ok(Response::new(v1::RecordReply { record: record.map(|record| record_out(&record).into()) }))
+        let records = self.blocking(move |stores| {
+            let (mut records, mut bytes) = (Vec::new(), 0);
+            // One at a time: a record may be long, and what does not fit is not read.
+            for range in &ranges {
+                let record = stores.ledger.record(range)?.map(|record| record_out(&record));
+                bytes += record.as_ref().map_or(0, Vec::len);
+                records.push(v1::MaybeRecord { record: record.map(Into::into) });
+                if bytes > RECORDS_BYTES {
+                    break;
+                }
+            }
+            Ok(records)
+        });
+        Ok(Response::new(v1::RecordsReply { records: records.await? }))
     }
 
     async fn shards_of(

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shardex_catalog::{
-    Cell, Claim, DirectoryRecord, Domain, Fence, FileKind, FileName, FileStamp, FileState, LeafQuery,
-    LedgerChange, LedgerEntry, PartitionInput, PartitionScheme, Predicate, StudyKey, View,
+    Cell, Claim, DirectoryRange, DirectoryRecord, Domain, Fence, FileKind, FileName, FileStamp, FileState,
+    LeafQuery, LedgerChange, LedgerEntry, PartitionInput, PartitionScheme, Predicate, RelativePath, StudyKey,
+    View,
 };
 use shardex_remote::{LedgerFileRows, RemoteLeaf};
 use shardex_seams::{Leaf, StoreError, StudyClaim};
@@ -142,10 +143,15 @@ async fn what_is_known_of_files_travels_there_and_back() {
     let looked = Arc::clone(&ledger);
     let (found, rest_on) = blocking(move || {
         let names = [FileName::new(b"000000.dcm"), FileName::new(b"other")];
-        (looked.record(&directory()), looked.shards_of(&directory(), &names))
+        // More than one question takes, and one that is known at the end.
+        let unknown = DirectoryRange { path: RelativePath::new(b"other"), ..directory() };
+        let ranges = [vec![unknown; 1500], vec![directory()]].concat();
+        (looked.records(&ranges), looked.shards_of(&directory(), &names))
     })
     .await;
-    assert_eq!(found.expect("an answer"), Some(record));
+    let found = found.expect("an answer");
+    assert_eq!((found.len(), found.iter().flatten().collect::<Vec<_>>()), (1501, vec![&record]));
+    assert_eq!(found[1500].as_ref(), Some(&record));
     assert_eq!(rest_on.expect("an answer"), [Some(shard()), None]);
     assert_eq!(ledger.with_missing(source(), None, 9).await.expect("ranges"), [directory()]);
     assert_eq!(ledger.present_and_missing(source()).await.expect("counts"), (1, 1));
