@@ -67,6 +67,9 @@ pub enum Error {
     /// The state changes all the time.
     #[error("the job state is changed by others again and again: try later")]
     Contended,
+    /// Another coordinator may lead by now.
+    #[error("this coordinator's lease is over: another one may lead")]
+    TermOver,
     /// The state holds something else than expected.
     #[error("the job state is damaged: {0}")]
     Damaged(String),

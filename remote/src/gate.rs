@@ -1,24 +1,25 @@
 //! Who may use the stores of this process now.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use shardex_catalog::ShardId;
 use shardex_proto::Fault;
 use shardex_proto::v1::error_detail::Reason;
 use shardex_seams::Clock;
-use tokio::sync::RwLockReadGuard;
+use tokio::sync::Notify;
 
 use crate::map::Map;
-use crate::sessions::{NoBegin, Sessions, Table};
+use crate::sessions::{NoBegin, Permit, Sessions, Table};
 
 /// Guards the stores of an owner: they serve while its lease holds, what is its own, to units that began.
 pub struct Gate {
     worker: String,
     clock: Arc<dyn Clock>,
-    /// Writes hold it shared while they are applied, so that whoever begins waits for them.
-    sessions: tokio::sync::RwLock<Sessions>,
+    sessions: Mutex<Sessions>,
+    /// A unit wants to begin that the leader has not spoken of yet.
+    table_wanted: Notify,
     owned: RwLock<Owned>,
 }
 
@@ -43,15 +44,16 @@ impl Gate {
         Self {
             worker: worker.to_owned(),
             clock,
-            sessions: tokio::sync::RwLock::default(),
+            sessions: Mutex::default(),
+            table_wanted: Notify::new(),
             owned: RwLock::default(),
         }
     }
 
     /// Takes the leader's word: the fences of held units with the last fence given, a newer map, and the
     /// moment (of [`Clock::elapsed`]) until which the stores serve.
-    pub async fn take(&self, fences: HashMap<u64, u64>, last_fence: u64, map: Option<Map>, until: Duration) {
-        self.sessions.write().await.set_table(Table { fences, last_fence });
+    pub fn take(&self, fences: HashMap<u64, u64>, last_fence: u64, map: Option<Map>, until: Duration) {
+        self.sessions().set_table(Table { fences, last_fence });
         let mut owned = self.owned.write().unwrap_or_else(PoisonError::into_inner);
         owned.until = until;
         if let Some(map) = map {
@@ -59,25 +61,41 @@ impl Gate {
         }
     }
 
-    /// Begins the session of a unit, after all writes that are being applied.
-    pub(crate) async fn begin(&self, unit: u64, fence: u64) -> Result<(), Fault> {
-        self.serves()?;
-        self.sessions.write().await.begin(unit, fence).map_err(|why| match why {
-            NoBegin::Fenced => fenced(),
-            NoBegin::NoTable => self.not_now("has not heard of the leader yet"),
-        })
+    /// Waits until a unit wants to begin that the last table is too old for: it begins as soon as the
+    /// leader was asked again.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn table_is_wanted(&self) {
+        self.table_wanted.notified().await;
     }
 
-    /// Lets a write in; it counts as being applied while the guard lives.
-    pub(crate) async fn write(
+    /// Begins the session of a unit. Afterwards no write of a session that is over is being applied.
+    pub(crate) async fn begin(&self, unit: u64, fence: u64) -> Result<(), Fault> {
+        self.serves()?;
+        let begun = self.sessions().begin(unit, fence);
+        let ending = begun.map_err(|why| match why {
+            NoBegin::Fenced => fenced(),
+            NoBegin::OldTable => {
+                self.table_wanted.notify_one();
+                self.not_now("has not heard yet who holds the unit")
+            }
+        })?;
+        for writing in ending {
+            drop(writing.write().await);
+        }
+        Ok(())
+    }
+
+    /// Lets a write in; it counts as being applied while the permit lives.
+    pub(crate) fn write(
         &self,
         writer: Option<shardex_proto::v1::Writer>,
         store: Store<'_>,
-    ) -> Result<RwLockReadGuard<'_, Sessions>, Fault> {
+    ) -> Result<Permit, Fault> {
         let writer = writer.unwrap_or_default();
-        let sessions = self.sessions.read().await;
         self.read(store)?;
-        if sessions.may_write(writer.unit, writer.fence) { Ok(sessions) } else { Err(fenced()) }
+        self.sessions().enter(writer.unit, writer.fence).ok_or_else(fenced)
     }
 
     /// Lets a read in.
@@ -93,6 +111,10 @@ impl Gate {
         } else {
             Err(self.not_now("does not own what is asked for, as far as it knows"))
         }
+    }
+
+    fn sessions(&self) -> std::sync::MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn serves(&self) -> Result<(), Fault> {

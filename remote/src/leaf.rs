@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tonic::Streaming;
 
 use crate::map::Locator;
-use crate::peers::{Caller, Peers, Target, unreachable};
+use crate::peers::{Caller, Method, Peers, Target, unreachable};
 use crate::shards::nonsense;
 use crate::status;
 
@@ -34,6 +34,23 @@ impl RemoteLeaf {
     #[must_use]
     pub fn new(peers: Arc<Peers>, locator: Arc<dyn Locator>, handle: Handle, patience: Duration) -> Self {
         Self { caller: Caller { peers, locator, patience, handle } }
+    }
+
+    /// Begins an answer of a shard's owner.
+    fn open<R: Clone + Send + Sync + 'static>(
+        &self,
+        shard: &ShardId,
+        cancel: &Arc<AtomicBool>,
+        request: R,
+        method: Method<R, Streaming<RowsPart>>,
+    ) -> Result<Streaming<RowsPart>, StoreError> {
+        let (caller, target, stop) = (self.caller.clone(), Target::Shard(shard.clone()), Arc::clone(cancel));
+        self.caller.block(async move {
+            tokio::select! {
+                stream = caller.try_owner(&target, request, method) => stream,
+                () = cancelled(&stop) => Err(StoreError::Query("interrupted".to_owned())),
+            }
+        })
     }
 
     /// Takes the parts of an answer in, until `row` returns false or `cancel` is set.
@@ -69,6 +86,13 @@ impl RemoteLeaf {
         } else {
             Err(unreachable(&name, "its answer is cut off"))
         }
+    }
+}
+
+/// Waits until the query is cancelled.
+async fn cancelled(cancel: &AtomicBool) {
+    while !cancel.load(Ordering::Relaxed) {
+        tokio::time::sleep(CANCEL_CHECK).await;
     }
 }
 
@@ -119,10 +143,9 @@ impl Leaf for RemoteLeaf {
             sop_instance_uids: query.sop_instance_uids.clone().map(|texts| v1::Texts { texts }),
             rows_max: query.rows_max,
         };
-        let stream =
-            self.caller.call_blocking(Target::Shard(shard.clone()), request, |mut client, request| {
-                Box::pin(async move { client.rows(request).await })
-            })?;
+        let stream = self.open(shard, cancel, request, |mut client, request| {
+            Box::pin(async move { client.rows(request).await })
+        })?;
         let owner = self.caller.locator.map().shards.get(shard).cloned().unwrap_or_default();
         self.take(&owner, query.columns.len(), stream, cancel, row)
     }
@@ -136,22 +159,16 @@ impl Leaf for RemoteLeaf {
     ) -> Result<(), StoreError> {
         let width = if search.is_count { 1 } else { search.columns.len() };
         let request = v1::LeafSearchRequest { shard: shard.to_string(), packed: search_out(search).into() };
-        let stream =
-            self.caller.call_blocking(Target::Shard(shard.clone()), request, |mut client, request| {
-                Box::pin(async move { client.search(request).await })
-            })?;
+        let stream = self.open(shard, cancel, request, |mut client, request| {
+            Box::pin(async move { client.search(request).await })
+        })?;
         let owner = self.caller.locator.map().shards.get(shard).cloned().unwrap_or_default();
         self.take(&owner, width, stream, cancel, row)
     }
 
     fn shards(&self) -> Result<Vec<ShardId>, StoreError> {
-        let (to, answer) = std::sync::mpsc::sync_channel(1);
         let caller = self.caller.clone();
-        self.caller.handle.spawn(async move {
-            // Nobody listens where the caller is gone.
-            let _ = to.send(caller.locate(Vec::new()).await);
-        });
-        let map = answer.recv().unwrap_or(Err(StoreError::Closed))?;
+        let map = self.caller.block(async move { caller.locate(Vec::new()).await })?;
         let mut shards: Vec<_> = map.shards.keys().cloned().collect();
         shards.sort();
         Ok(shards)

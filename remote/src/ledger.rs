@@ -11,6 +11,9 @@ use shardex_seams::{Ledger, StoreError};
 use crate::peers::{Caller, Target};
 use crate::shards::{applied_in, names_out, nonsense};
 
+/// Ranges of one question about records.
+pub(crate) const RANGES_MAX: usize = 1000;
+
 pub(crate) struct RemoteLedger {
     pub(crate) caller: Caller,
     pub(crate) writer: Writer,
@@ -23,11 +26,28 @@ fn ranges_in(reply: &v1::RangesReply) -> Result<Vec<DirectoryRange>, StoreError>
 #[async_trait]
 impl Ledger for RemoteLedger {
     fn record(&self, range: &DirectoryRange) -> Result<Option<DirectoryRecord>, StoreError> {
-        let request = v1::PackedRequest { range: range_out(range).into() };
-        let reply = self.caller.call_blocking(Target::Home, request, |mut client, request| {
-            Box::pin(async move { client.record(request).await })
-        })?;
-        reply.record.map(|record| record_in(&record).map_err(|_| nonsense())).transpose()
+        Ok(self.records(std::slice::from_ref(range))?.pop().flatten())
+    }
+
+    fn records(&self, ranges: &[DirectoryRange]) -> Result<Vec<Option<DirectoryRecord>>, StoreError> {
+        let mut records = Vec::with_capacity(ranges.len());
+        while records.len() < ranges.len() {
+            let asked = &ranges[records.len()..];
+            let asked = &asked[..asked.len().min(RANGES_MAX)];
+            let request =
+                v1::RecordsRequest { ranges: asked.iter().map(|range| range_out(range).into()).collect() };
+            let reply = self.caller.call_blocking(Target::Home, request, |mut client, request| {
+                Box::pin(async move { client.records(request).await })
+            })?;
+            if !(1..=asked.len()).contains(&reply.records.len()) {
+                return Err(nonsense());
+            }
+            for sent in reply.records {
+                let record = sent.record.map(|record| record_in(&record)).transpose();
+                records.push(record.map_err(|_| nonsense())?);
+            }
+        }
+        Ok(records)
     }
 
     fn shards_of(

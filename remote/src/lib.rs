@@ -7,6 +7,7 @@ mod gate;
 mod leaf;
 mod ledger;
 mod map;
+mod parts;
 mod peers;
 mod registry;
 mod service;

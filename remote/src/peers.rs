@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use shardex_catalog::{Fence, ShardId};
-use shardex_daemon::net::{self, ChannelSettings, Peer};
+use shardex_daemon::net::{self, ChannelSettings, KeepAlive, Peer};
 use shardex_proto::Fault;
 use shardex_proto::v1::store_client::StoreClient;
 use shardex_proto::v1::{self, Writer};
@@ -21,6 +21,8 @@ use crate::registry::RemoteRegistry;
 use crate::shards::RemoteShards;
 use crate::status;
 
+/// An owner that is gone must not hold up a reader for long.
+const KEEP_ALIVE: KeepAlive = KeepAlive { every: Duration::from_secs(1), wait: Duration::from_secs(2) };
 /// Time for one answer.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 /// First and longest pause before another try.
@@ -53,7 +55,7 @@ impl Peers {
         let peer = match known {
             Some(peer) => peer,
             None => {
-                let peer = net::connect(&(self.settings)(url)).await?;
+                let peer = net::connect_with(&(self.settings)(url), KEEP_ALIVE).await?;
                 self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(url.to_owned(), peer.clone());
                 peer
             }
@@ -124,11 +126,19 @@ impl Caller {
         request: R,
         method: Method<R, T>,
     ) -> Result<T, StoreError> {
-        let (to, answer) = std::sync::mpsc::sync_channel(1);
         let caller = self.clone();
+        self.block(async move { caller.try_owner(&target, request, method).await })
+    }
+
+    /// Waits for work on the runtime of calls.
+    pub(crate) fn block<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (to, answer) = std::sync::mpsc::sync_channel(1);
         self.handle.spawn(async move {
             // Nobody listens where the caller is gone.
-            let _ = to.send(caller.try_owner(&target, request, method).await);
+            let _ = to.send(work.await);
         });
         answer.recv().unwrap_or(Err(StoreError::Closed))
     }
@@ -140,13 +150,13 @@ impl Caller {
         call.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    async fn try_owner<R: Clone, T>(
+    pub(crate) async fn try_owner<R: Clone, T>(
         &self,
         target: &Target,
         request: R,
         method: Method<R, T>,
     ) -> Result<T, StoreError> {
-        let until = tokio::time::Instant::now() + self.patience;
+        let mut give_up = pin!(tokio::time::sleep(self.patience));
         let mut pause = PAUSE;
         let mut map = self.locator.map();
         loop {
@@ -154,11 +164,15 @@ impl Caller {
                 Some((worker, url)) => self.once(worker, url, request.clone(), method).await,
                 None => Tried::Later(nobody(target)),
             };
-            match tried {
+            let error = match tried {
                 Tried::Done(answer) => return Ok(answer),
                 Tried::Failed(error) => return Err(error),
-                Tried::Later(error) if tokio::time::Instant::now() + pause > until => return Err(error),
-                Tried::Later(_) => tokio::time::sleep(pause).await,
+                Tried::Later(error) => error,
+            };
+            tokio::select! {
+                biased;
+                () = &mut give_up => return Err(error),
+                () = tokio::time::sleep(pause) => {}
             }
             pause = (pause * 2).min(PAUSE_MAX);
             let wanted = match target {
@@ -179,7 +193,7 @@ impl Caller {
         request: R,
         method: Method<R, T>,
     ) -> Result<T, StoreError> {
-        let until = tokio::time::Instant::now() + self.patience;
+        let mut give_up = pin!(tokio::time::sleep(self.patience));
         loop {
             let map = self.locator.map();
             // A worker that was given up meanwhile owns nothing.
@@ -187,11 +201,15 @@ impl Caller {
                 .urls
                 .get(worker)
                 .ok_or_else(|| unreachable(worker, "it is no longer part of the cluster"))?;
-            match self.once(worker, url, request.clone(), method).await {
+            let error = match self.once(worker, url, request.clone(), method).await {
                 Tried::Done(answer) => return Ok(answer),
                 Tried::Failed(error) => return Err(error),
-                Tried::Later(error) if tokio::time::Instant::now() > until => return Err(error),
-                Tried::Later(_) => tokio::time::sleep(PAUSE * 4).await,
+                Tried::Later(error) => error,
+            };
+            tokio::select! {
+                biased;
+                () = &mut give_up => return Err(error),
+                () = tokio::time::sleep(PAUSE * 4) => {}
             }
             let _ = self.locator.locate(&[]).await;
         }

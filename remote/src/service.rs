@@ -1,33 +1,34 @@
 //! The service `shardex.v1.Store`: what others do with the stores of this process.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use shardex_catalog::{
     Cell, Domain, Fence, FileName, LeafQuery, PartitionKey, Predicate, RelativePath, ShardId, SourceName,
     StudyKey, View,
 };
-use shardex_proto::packed::{batch_in, changes_in, range_in, range_out, record_out, search_in};
+use shardex_proto::Fault;
+use shardex_proto::packed::{Malformed, batch_in, changes_in, range_in, range_out, record_out, search_in};
 use shardex_proto::v1::error_detail::Reason;
 use shardex_proto::v1::store_server::{Store, StoreServer};
 use shardex_proto::v1::{self, Done};
-use shardex_proto::{Fault, RowPacker};
 use shardex_seams::{Leaf, Ledger, Registry, ShardWriter, SiteClaim, StoreError, StoredName, StudyClaim};
-use tokio::sync::mpsc;
-use tokio_stream::Stream;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::sync::Semaphore;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
 use crate::gate::{self, Gate};
 use crate::leaf::LedgerFileRows;
+use crate::ledger::RANGES_MAX;
+use crate::parts::{Parts, parts};
 use crate::peers::MESSAGE_BYTES_MAX;
 use crate::shards::applied_out;
 use crate::status;
 
-/// Parts that wait for the caller.
-const WAITING: usize = 4;
+/// Queries that run at once, each on a thread.
+const QUERIES_MAX: usize = 64;
+/// An answer of records goes out when it is this long.
+const RECORDS_BYTES: usize = 8 << 20;
 /// Entries that one page may hold.
 const PAGE_MAX: u32 = 10_000;
 
@@ -51,6 +52,7 @@ pub struct OwnedStores {
 pub struct StoreService {
     stores: OwnedStores,
     gate: Arc<Gate>,
+    queries: Arc<Semaphore>,
 }
 
 impl StoreService {
@@ -60,7 +62,7 @@ impl StoreService {
     /// A service over stores, guarded by a gate.
     #[must_use]
     pub fn new(stores: OwnedStores, gate: Arc<Gate>) -> Self {
-        Self { stores, gate }
+        Self { stores, gate, queries: Arc::new(Semaphore::new(QUERIES_MAX)) }
     }
 
     /// As what a server serves.
@@ -80,7 +82,24 @@ impl StoreService {
         done.map_err(|_| Status::internal("the store failed"))?.map_err(|error| status::out(&error))
     }
 
-    /// Streams rows that a blocking thread makes, until nobody takes them.
+    /// Writes in a task of its own: a caller that goes away leaves a write that goes on, and whoever
+    /// begins has to wait for its end.
+    async fn write<T: Send + 'static>(
+        &self,
+        writer: Option<v1::Writer>,
+        store: gate::Store<'_>,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, Status> {
+        let permit = self.gate.write(writer, store)?;
+        let done = tokio::spawn(async move {
+            let done = work.await;
+            drop(permit);
+            done
+        });
+        done.await.map_err(|_| Status::internal("the store failed"))?.map_err(failed)
+    }
+
+    /// Streams rows that a blocking thread makes.
     fn stream(
         &self,
         rows: impl FnOnce(
@@ -90,38 +109,22 @@ impl StoreService {
         ) -> Result<(), StoreError>
         + Send
         + 'static,
-    ) -> Parts {
-        let (to, parts) = mpsc::channel(WAITING);
+    ) -> Result<Parts, Fault> {
+        let place = Arc::clone(&self.queries).try_acquire_owned();
+        let place =
+            place.map_err(|_| Fault::new(Reason::Busy, "the owner answers as many queries as it may"))?;
         let stores = self.stores.clone();
-        let cancel = Arc::new(AtomicBool::new(false));
-        let watched = (to.clone(), Arc::clone(&cancel));
-        let watcher = tokio::spawn(async move {
-            watched.0.closed().await;
-            watched.1.store(true, Ordering::Relaxed);
-        });
-        tokio::task::spawn_blocking(move || {
-            let mut packer = RowPacker::default();
-            let send = |rows: v1::Rows| {
-                to.blocking_send(Ok(v1::RowsPart { rows: Some(rows), is_last: false })).is_ok()
-            };
-            let done = rows(&stores, &cancel, &mut |row| packer.push(&row).into_iter().all(&send));
-            let last = match done {
-                Ok(()) => {
-                    packer.take().into_iter().all(send);
-                    Ok(v1::RowsPart { rows: None, is_last: true })
-                }
-                Err(error) => Err(status::out(&error)),
-            };
-            // Nobody listens where the caller is gone.
-            let _ = to.blocking_send(last);
-            // The stream ends with its last sender.
-            watcher.abort();
-        });
-        Box::pin(ReceiverStream::new(parts))
+        Ok(parts(place, move |cancel, row| rows(&stores, cancel, row)))
     }
 }
 
-type Parts = Pin<Box<dyn Stream<Item = Result<v1::RowsPart, Status>> + Send>>;
+/// Unpacks on a blocking thread: a large batch takes milliseconds.
+async fn unpacked<T: Send + 'static>(
+    unpack: impl FnOnce() -> Result<T, Malformed> + Send + 'static,
+) -> Result<T, Status> {
+    let unpacked = tokio::task::spawn_blocking(unpack).await;
+    unpacked.map_err(|_| Status::internal("a message could not be read"))?.map_err(status::malformed)
+}
 
 fn nonsense(what: &'static str) -> Status {
     Fault::new(Reason::BadRequest, format!("the request's {what} makes no sense")).into()
@@ -204,21 +207,22 @@ impl Store for StoreService {
 
     async fn apply(&self, request: Request<v1::PackedWrite>) -> Result<Response<v1::Applied>, Status> {
         let v1::PackedWrite { writer, packed } = request.into_inner();
-        let batch = batch_in(&packed).map_err(status::malformed)?;
-        drop(packed);
+        let batch = unpacked(move || batch_in(&packed)).await?;
         if writer.is_none_or(|writer| writer.fence != batch.fence.0) {
             return Err(nonsense("fence"));
         }
-        let _let_in = self.gate.write(writer, gate::Store::Shard(&batch.shard.clone())).await?;
-        let applied = self.stores.shards.apply(batch).await.map_err(failed)?;
+        let (shards, shard) = (Arc::clone(&self.stores.shards), batch.shard.clone());
+        let work = async move { shards.apply(batch).await };
+        let applied = self.write(writer, gate::Store::Shard(&shard), work).await?;
         Ok(Response::new(applied_out(applied)))
     }
 
     async fn barrier(&self, request: Request<v1::ShardWrite>) -> Result<Response<Done>, Status> {
         let request = request.into_inner();
         let shard = shard_in(&request.shard)?;
-        let _let_in = self.gate.write(request.writer, gate::Store::Shard(&shard)).await?;
-        self.stores.shards.barrier(shard.clone()).await.map_err(failed)?;
+        let (shards, of) = (Arc::clone(&self.stores.shards), shard.clone());
+        let work = async move { shards.barrier(of).await };
+        self.write(request.writer, gate::Store::Shard(&shard), work).await?;
         Ok(Response::new(Done {}))
     }
 
@@ -268,16 +272,37 @@ impl Store for StoreService {
     async fn claim(&self, request: Request<v1::ClaimRequest>) -> Result<Response<v1::ClaimReply>, Status> {
         let request = request.into_inner();
         let claims = request.claims.into_iter().map(claim_in).collect::<Result<_, _>>()?;
-        let _let_in = self.gate.write(request.writer, gate::Store::Home).await?;
-        let shards = self.stores.registry.claim(claims).await.map_err(failed)?;
+        let registry = Arc::clone(&self.stores.registry);
+        let work = async move { registry.claim(claims).await };
+        let shards = self.write(request.writer, gate::Store::Home, work).await?;
         Ok(Response::new(v1::ClaimReply { shards: shards.iter().map(ShardId::to_string).collect() }))
     }
 
-    async fn record(&self, request: Request<v1::PackedRequest>) -> Result<Response<v1::RecordReply>, Status> {
-        let range = range_in(&request.into_inner().range).map_err(status::malformed)?;
+    async fn records(
+        &self,
+        request: Request<v1::RecordsRequest>,
+    ) -> Result<Response<v1::RecordsReply>, Status> {
+        let request = request.into_inner();
+        let ranges: Result<Vec<_>, _> = request.ranges.iter().map(|range| range_in(range)).collect();
+        let ranges = ranges.map_err(status::malformed)?;
+        if !(1..=RANGES_MAX).contains(&ranges.len()) {
+            return Err(nonsense("number of ranges"));
+        }
         self.gate.read(gate::Store::Home)?;
-        let record = self.blocking(move |stores| stores.ledger.record(&range)).await?;
-        Ok(Response::new(v1::RecordReply { record: record.map(|record| record_out(&record).into()) }))
+        let records = self.blocking(move |stores| {
+            let (mut records, mut bytes) = (Vec::new(), 0);
+            // One at a time: a record may be long, and what does not fit is not read.
+            for range in &ranges {
+                let record = stores.ledger.record(range)?.map(|record| record_out(&record));
+                bytes += record.as_ref().map_or(0, Vec::len);
+                records.push(v1::MaybeRecord { record: record.map(Into::into) });
+                if bytes > RECORDS_BYTES {
+                    break;
+                }
+            }
+            Ok(records)
+        });
+        Ok(Response::new(v1::RecordsReply { records: records.await? }))
     }
 
     async fn shards_of(
@@ -305,16 +330,18 @@ impl Store for StoreService {
         let ranges: Result<Vec<_>, _> = request.ranges.iter().map(|range| range_in(range)).collect();
         let ranges = ranges.map_err(status::malformed)?;
         let fence = Fence(request.writer.unwrap_or_default().fence);
-        let _let_in = self.gate.write(request.writer, gate::Store::Home).await?;
-        self.stores.ledger.open(ranges, fence).await.map_err(failed)?;
+        let ledger = Arc::clone(&self.stores.ledger);
+        let work = async move { ledger.open(ranges, fence).await };
+        self.write(request.writer, gate::Store::Home, work).await?;
         Ok(Response::new(Done {}))
     }
 
     async fn commit(&self, request: Request<v1::PackedWrite>) -> Result<Response<Done>, Status> {
         let request = request.into_inner();
-        let changes = changes_in(&request.packed).map_err(status::malformed)?;
-        let _let_in = self.gate.write(request.writer, gate::Store::Home).await?;
-        self.stores.ledger.commit(changes).await.map_err(failed)?;
+        let changes = unpacked(move || changes_in(&request.packed)).await?;
+        let ledger = Arc::clone(&self.stores.ledger);
+        let work = async move { ledger.commit(changes).await };
+        self.write(request.writer, gate::Store::Home, work).await?;
         Ok(Response::new(Done {}))
     }
 
@@ -379,7 +406,7 @@ impl Store for StoreService {
         // The lease may end meanwhile: what was read then is of no other owner's time, because a shard
         // moves only when its owner is given up, and that is said to the operator.
         Ok(Response::new(
-            self.stream(move |stores, cancel, row| stores.leaf.rows(&shard, &query, cancel, row)),
+            self.stream(move |stores, cancel, row| stores.leaf.rows(&shard, &query, cancel, row))?,
         ))
     }
 
@@ -391,7 +418,7 @@ impl Store for StoreService {
         let search = search_in(&request.packed).map_err(status::malformed)?;
         self.gate.read(gate::Store::Shard(&shard))?;
         Ok(Response::new(
-            self.stream(move |stores, cancel, row| stores.leaf.search(&shard, &search, cancel, row)),
+            self.stream(move |stores, cancel, row| stores.leaf.search(&shard, &search, cancel, row))?,
         ))
     }
 
@@ -411,6 +438,6 @@ impl Store for StoreService {
 
     async fn ledger_files(&self, _: Request<v1::LedgerFilesRequest>) -> Result<Response<Parts>, Status> {
         self.gate.read(gate::Store::Home)?;
-        Ok(Response::new(self.stream(|stores, _, row| stores.ledger_files.rows(row))))
+        Ok(Response::new(self.stream(|stores, _, row| stores.ledger_files.rows(row))?))
     }
 }

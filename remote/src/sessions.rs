@@ -1,6 +1,9 @@
-//! Which unit may write, with which fence. Pure.
+//! Which unit may write, with which fence: what the leader's last table says. No IO, no clock.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
 /// What the leader said last: the units that are held with their fences, and the last fence given.
 #[derive(Clone, Debug, Default)]
@@ -14,43 +17,65 @@ pub(crate) struct Table {
 pub(crate) enum NoBegin {
     /// Somebody else holds the unit, or nobody any more.
     Fenced,
-    /// Nothing was heard of the leader yet.
-    NoTable,
+    /// Nothing was heard of the leader since the fence was given.
+    OldTable,
 }
+
+/// The right to write once. Whoever begins waits for its end.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    _writing: OwnedRwLockReadGuard<()>,
+}
+
+/// Is held shared by the writes of one session while they are being applied.
+type Writing = Arc<RwLock<()>>;
 
 /// The sessions of a store. In memory only: a store that is started again asks everybody to begin
 /// again, and knows from the table who may.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
     table: Option<Table>,
-    begun: HashMap<u64, u64>,
+    begun: HashMap<u64, (u64, Writing)>,
+    /// Sessions that are over and may still be writing.
+    ending: Vec<Writing>,
 }
 
 impl Sessions {
-    /// Takes the leader's word. Sessions that it knows to be over are forgotten.
+    /// Takes the leader's word, which ends every session that it does not name. An older word than the
+    /// last, of a leader that was, is passed over: fences only grow.
     pub(crate) fn set_table(&mut self, table: Table) {
-        self.begun.retain(|unit, fence| {
-            *fence > table.last_fence || table.fences.get(unit).is_some_and(|held| held == fence)
-        });
+        if self.table.as_ref().is_some_and(|last| table.last_fence < last.last_fence) {
+            return;
+        }
+        let ended = self.begun.extract_if(|unit, (fence, _)| table.fences.get(unit) != Some(fence));
+        self.ending.extend(ended.map(|(_, (_, writing))| writing));
+        self.forget_ended();
         self.table = Some(table);
     }
 
-    /// Begins a session.
-    pub(crate) fn begin(&mut self, unit: u64, fence: u64) -> Result<(), NoBegin> {
-        let table = self.table.as_ref().ok_or(NoBegin::NoTable)?;
-        let is_held = table.fences.get(&unit) == Some(&fence);
-        let is_newer = fence > table.last_fence;
-        let is_highest = self.begun.get(&unit).is_none_or(|begun| *begun <= fence);
-        if !(is_highest && (is_held || is_newer)) {
-            return Err(NoBegin::Fenced);
+    /// Begins a session that the table names. It may read when nobody holds what this gives: the
+    /// writes of sessions that are over, of this unit or of one that read the same directories before.
+    pub(crate) fn begin(&mut self, unit: u64, fence: u64) -> Result<Vec<Writing>, NoBegin> {
+        let table = self.table.as_ref().ok_or(NoBegin::OldTable)?;
+        if table.fences.get(&unit) != Some(&fence) {
+            return Err(if fence > table.last_fence { NoBegin::OldTable } else { NoBegin::Fenced });
         }
-        self.begun.insert(unit, fence);
-        Ok(())
+        // A session with another fence was ended by the table.
+        self.begun.entry(unit).or_insert_with(|| (fence, Writing::default()));
+        self.forget_ended();
+        Ok(self.ending.clone())
     }
 
-    /// Whether a unit may write.
-    pub(crate) fn may_write(&self, unit: u64, fence: u64) -> bool {
-        self.begun.get(&unit) == Some(&fence)
+    /// Lets a unit write once, if its session is not over.
+    pub(crate) fn enter(&self, unit: u64, fence: u64) -> Option<Permit> {
+        let (_, writing) = self.begun.get(&unit).filter(|(begun, _)| *begun == fence)?;
+        // Only the locks of sessions that are over are ever taken for oneself.
+        let writing = Arc::clone(writing).try_read_owned().ok()?;
+        Some(Permit { _writing: writing })
+    }
+
+    fn forget_ended(&mut self) {
+        self.ending.retain(|writing| writing.try_write().is_err());
     }
 }
 
@@ -62,36 +87,63 @@ mod tests {
         Table { fences: fences.iter().copied().collect(), last_fence }
     }
 
+    fn begin(store: &mut Sessions, unit: u64, fence: u64) -> Result<usize, NoBegin> {
+        store.begin(unit, fence).map(|ending| ending.len())
+    }
+
     #[test]
     fn a_successor_ends_the_session_before() {
         let mut store = Sessions::default();
-        assert_eq!(store.begin(1, 5), Err(NoBegin::NoTable));
+        assert_eq!(begin(&mut store, 1, 5), Err(NoBegin::OldTable));
         store.set_table(table(&[(1, 5)], 5));
-        assert!(!store.may_write(1, 5), "nobody writes who has not begun");
-        assert_eq!(store.begin(1, 5), Ok(()));
-        assert!(store.may_write(1, 5));
-        assert_eq!(store.begin(1, 9), Ok(()), "given after the table was made");
-        assert!(store.may_write(1, 9) && !store.may_write(1, 5));
-        assert_eq!(store.begin(1, 5), Err(NoBegin::Fenced), "the zombie begins again");
+        assert!(store.enter(1, 5).is_none(), "nobody writes who has not begun");
+        assert_eq!(begin(&mut store, 1, 5), Ok(0));
+        assert!(store.enter(1, 5).is_some() && store.enter(1, 4).is_none() && store.enter(1, 6).is_none());
+        assert_eq!(begin(&mut store, 1, 9), Err(NoBegin::OldTable), "given after the table was made");
+        store.set_table(table(&[(1, 9)], 9));
+        assert_eq!(begin(&mut store, 1, 9), Ok(0));
+        assert!(store.enter(1, 9).is_some() && store.enter(1, 5).is_none());
+        assert_eq!(begin(&mut store, 1, 5), Err(NoBegin::Fenced), "the zombie begins again");
+        store.set_table(table(&[(1, 5)], 5));
+        assert!(store.enter(1, 9).is_some(), "a leader that was deposed has no say");
     }
 
     #[test]
     fn a_store_that_was_started_again_knows_the_zombie_by_the_table() {
         let mut store = Sessions::default();
         store.set_table(table(&[(1, 9)], 9));
-        assert_eq!(store.begin(1, 5), Err(NoBegin::Fenced));
+        assert_eq!(begin(&mut store, 1, 5), Err(NoBegin::Fenced));
         let mut store = Sessions::default();
         store.set_table(table(&[], 9));
-        assert_eq!(store.begin(1, 5), Err(NoBegin::Fenced), "its unit has long finished");
+        assert_eq!(begin(&mut store, 1, 5), Err(NoBegin::Fenced), "its unit has long finished");
     }
 
     #[test]
     fn what_the_leader_took_away_is_over() {
         let mut store = Sessions::default();
         store.set_table(table(&[(1, 5), (2, 6)], 6));
-        assert_eq!((store.begin(1, 5), store.begin(2, 6), store.begin(3, 7)), (Ok(()), Ok(()), Ok(())));
-        store.set_table(table(&[(2, 6)], 6));
-        assert!(!store.may_write(1, 5) && store.may_write(2, 6));
-        assert!(store.may_write(3, 7), "the table is older than this session");
+        assert_eq!((begin(&mut store, 1, 5), begin(&mut store, 2, 6)), (Ok(0), Ok(0)));
+        // The job of unit 1 was cancelled; unit 3 of another job reads the same directories.
+        store.set_table(table(&[(2, 6), (3, 7)], 7));
+        assert_eq!(begin(&mut store, 3, 7), Ok(0));
+        assert!(store.enter(1, 5).is_none() && store.enter(2, 6).is_some());
+    }
+
+    #[test]
+    fn whoever_begins_waits_for_writes_of_sessions_that_are_over() {
+        let mut store = Sessions::default();
+        store.set_table(table(&[(1, 5), (2, 6)], 6));
+        assert_eq!((begin(&mut store, 1, 5), begin(&mut store, 2, 6)), (Ok(0), Ok(0)));
+        let (zombie, _living) = (store.enter(1, 5), store.enter(2, 6));
+        assert!(zombie.is_some());
+        store.set_table(table(&[(1, 9), (2, 6), (3, 10)], 10));
+        // Said again after it was given up, it still waits, and so does another unit.
+        for (unit, fence) in [(1, 9), (1, 9), (3, 10)] {
+            assert_eq!(begin(&mut store, unit, fence), Ok(1), "{unit}");
+        }
+        assert!(store.enter(1, 5).is_none());
+        drop(zombie);
+        assert_eq!(begin(&mut store, 1, 9), Ok(0));
+        assert!(store.enter(1, 9).is_some());
     }
 }

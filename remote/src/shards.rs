@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use shardex_catalog::{
     Applied, DirectoryRange, Fence, FileName, Incarnation, RelativePath, RowBatch, ShardId, SourceName,
 };
-use shardex_proto::packed::{batch_out, range_out};
+use shardex_proto::packed::{BATCH_BYTES_MAX, batch_out, range_out};
 use shardex_proto::v1::{self, Writer};
 use shardex_seams::{History, ShardWriter, StoreError, StoredName};
 
@@ -49,8 +49,13 @@ fn stored_in(file: v1::StoredFile) -> Result<StoredName, StoreError> {
 impl ShardWriter for RemoteShards {
     async fn apply(&self, batch: RowBatch) -> Result<Applied, StoreError> {
         let shard = batch.shard.clone();
-        let request = v1::PackedWrite { writer: Some(self.writer), packed: batch_out(&batch).into() };
-        drop(batch);
+        let packed = tokio::task::spawn_blocking(move || batch_out(&batch)).await;
+        let packed = packed.map_err(|_| StoreError::Closed)?;
+        if packed.len() > BATCH_BYTES_MAX {
+            let detail = "a batch of rows is longer than 32 MiB: write fewer rows at once".to_owned();
+            return Err(StoreError::Unusable { file: shard.to_string(), detail });
+        }
+        let request = v1::PackedWrite { writer: Some(self.writer), packed: packed.into() };
         self.caller
             .call(Target::Shard(shard), request, |mut client, request| {
                 Box::pin(async move { client.apply(request).await })

@@ -17,6 +17,14 @@ pub trait Ledger: Send + Sync {
     /// [`StoreError`] if it cannot be read.
     fn record(&self, range: &DirectoryRange) -> Result<Option<DirectoryRecord>, StoreError>;
 
+    /// [`Ledger::record`] for many ranges, in their order: one question where the ledger is far away.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    fn records(&self, ranges: &[DirectoryRange]) -> Result<Vec<Option<DirectoryRecord>>, StoreError> {
+        ranges.iter().map(|range| self.record(range)).collect()
+    }
+
     /// The shards that the entries of these names rest on, in their order; `None` for a name without
     /// an entry, and for an entry without a row. Takes the memory of one record, however many names
     /// the directory has.

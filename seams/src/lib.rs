@@ -18,4 +18,4 @@ pub use leaf::Leaf;
 pub use ledger::Ledger;
 pub use registry::{Registry, SiteClaim, StudyClaim};
 pub use shard::{History, ShardWriter, StoredName};
-pub use state::{Expect, StateStore, Swap, Versioned};
+pub use state::{CHANGES_MAX, Change, Expect, StateStore, Swap, Versioned};

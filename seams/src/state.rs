@@ -31,6 +31,20 @@ pub enum Swap {
     Conflict,
 }
 
+/// One of several changes that are made together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The key.
+    pub key: String,
+    /// Its new value; `None` removes it.
+    pub value: Option<Vec<u8>>,
+    /// What the key must be.
+    pub expect: Expect,
+}
+
+/// Most changes that may be made together.
+pub const CHANGES_MAX: usize = 100;
+
 /// A key-value store with compare-and-set: SQLite in embedded mode, etcd in a cluster.
 #[async_trait]
 pub trait StateStore: Send + Sync {
@@ -59,4 +73,15 @@ pub trait StateStore: Send + Sync {
     /// # Cancel safety
     /// Dropped, the change may or may not have been made: read again.
     async fn put(&self, key: &str, value: Vec<u8>, expect: Expect) -> Result<Swap, StoreError>;
+
+    /// Makes all changes if every key is as expected, or none. Gives the new versions in their order
+    /// (0 for removed keys), or `None` if a key was not as expected. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`StoreError`]; whether the changes were made is not known then: read again. More than
+    /// [`CHANGES_MAX`] changes are refused.
+    ///
+    /// # Cancel safety
+    /// Dropped, the changes may or may not have been made: read again.
+    async fn apply(&self, changes: Vec<Change>) -> Result<Option<Vec<u64>>, StoreError>;
 }

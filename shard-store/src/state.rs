@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, params};
-use shardex_seams::{Expect, StateStore, StoreError, Swap, Versioned};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use shardex_seams::{CHANGES_MAX, Change, Expect, StateStore, StoreError, Swap, Versioned};
 
 use crate::error::{io_error, store_error};
 use crate::sqlite::{self, Format, SqliteSettings, Synchronous};
@@ -86,8 +86,37 @@ impl StateStore for StateReader {
     }
 
     async fn put(&self, _key: &str, _value: Vec<u8>, _expect: Expect) -> Result<Swap, StoreError> {
-        Err(StoreError::Query("the archive is open for reading only".into()))
+        Err(read_only())
     }
+
+    async fn apply(&self, _changes: Vec<Change>) -> Result<Option<Vec<u64>>, StoreError> {
+        Err(read_only())
+    }
+}
+
+fn read_only() -> StoreError {
+    StoreError::Query("the archive is open for reading only".into())
+}
+
+/// Makes a change; `None` if the key is not as expected.
+fn change(transaction: &Transaction<'_>, change: &Change) -> rusqlite::Result<Option<u64>> {
+    let Change { key, value, expect } = change;
+    let (changed, version) = match (expect, value) {
+        (Expect::Absent, Some(value)) => {
+            let sql = "INSERT INTO state(key, value, version) VALUES (?1, ?2, 1) ON CONFLICT DO NOTHING";
+            (transaction.execute(sql, params![key, value])?, 1)
+        }
+        (Expect::Absent, None) => (usize::from(get(transaction, key)?.is_none()), 0),
+        (Expect::Version(version), Some(value)) => {
+            let sql = "UPDATE state SET value = ?2, version = version + 1 WHERE key = ?1 AND version = ?3";
+            (transaction.execute(sql, params![key, value, version.cast_signed()])?, version + 1)
+        }
+        (Expect::Version(version), None) => {
+            let sql = "DELETE FROM state WHERE key = ?1 AND version = ?2";
+            (transaction.execute(sql, params![key, version.cast_signed()])?, 0)
+        }
+    };
+    Ok((changed == 1).then_some(version))
 }
 
 fn get(connection: &Connection, key: &str) -> rusqlite::Result<Option<Versioned>> {
@@ -134,23 +163,24 @@ impl StateStore for StateFile {
     }
 
     async fn put(&self, key: &str, value: Vec<u8>, expect: Expect) -> Result<Swap, StoreError> {
-        let key = key.to_owned();
+        let change = Change { key: key.to_owned(), value: Some(value), expect };
+        let versions = self.apply(vec![change]).await?;
+        Ok(versions.and_then(|versions| versions.first().copied()).map_or(Swap::Conflict, Swap::Done))
+    }
+
+    async fn apply(&self, changes: Vec<Change>) -> Result<Option<Vec<u64>>, StoreError> {
+        if changes.len() > CHANGES_MAX {
+            return Err(StoreError::Query(format!("more than {CHANGES_MAX} changes are not made together")));
+        }
         self.run(move |connection| {
-            let changed = match expect {
-                Expect::Absent => connection.execute(
-                    "INSERT INTO state(key, value, version) VALUES (?1, ?2, 1) ON CONFLICT DO NOTHING",
-                    params![key, value],
-                )?,
-                Expect::Version(version) => connection.execute(
-                    "UPDATE state SET value = ?2, version = version + 1 WHERE key = ?1 AND version = ?3",
-                    params![key, value, version.cast_signed()],
-                )?,
-            };
-            let version = match expect {
-                Expect::Absent => 1,
-                Expect::Version(version) => version + 1,
-            };
-            Ok(if changed == 1 { Swap::Done(version) } else { Swap::Conflict })
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut versions = Vec::with_capacity(changes.len());
+            for one in &changes {
+                let Some(version) = change(&transaction, one)? else { return Ok(None) };
+                versions.push(version);
+            }
+            transaction.commit()?;
+            Ok(Some(versions))
         })
         .await
     }

@@ -14,7 +14,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("daemon", &["catalog", "seams", "proto"]),
     ("extract", &["catalog", "seams"]),
     ("shard-store", &["catalog", "seams"]),
+    ("remote", &["catalog", "seams", "proto", "daemon"]),
     ("coordinator", &["catalog", "seams", "daemon"]),
+    ("coordinator", &["catalog", "seams", "proto", "daemon"]),
     ("worker", &["catalog", "seams", "daemon", "extract"]),
     ("shard-router", &["catalog", "seams", "proto", "daemon", "shard-store"]),
     ("cli", &["catalog", "seams", "daemon", "extract", "shard-store", "coordinator", "worker", "shard-router"]),
@@ -31,7 +33,8 @@ const KNOWN_TO_ONE: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
     ("prost", &["proto"]),
-    ("tonic", &["proto", "daemon", "shard-router"]),
+    ("etcd-client", &["coordinator"]),
+    ("tonic", &["proto", "daemon", "coordinator", "shard-router", "remote"]),
 ];
 
 /// Texts that no source may hold, and the crates that may, with the reason.

@@ -1,74 +1,92 @@
 //! Between the wire and the machine. A peer may send anything.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, HashMap};
 
 use shardex_catalog::{Domain, RelativePath, ShardId, SourceName, Span};
 use shardex_proto::v1;
 
 use super::machine::{
-    End, Finished, Grant, Holdings, Job, Kind, Mount, Options, Order, Report, State, Told, Totals, Unit,
-    why_not,
+    End, Finished, Grant, Holdings, JobView, Map, Moment, Mount, Options, Reply, Report, State, Submit, Task,
+    Totals, Unit, UnitReport, UnitView, WorkerName, WorkerState, WorkerView,
 };
 
 /// Units, mounts and shards that one report may name.
 const UNITS_MAX: usize = 1000;
 const MOUNTS_MAX: usize = 1000;
 const SHARDS_MAX: usize = 1_000_000;
+/// Shards that may be located at once, and that a page shows.
+const PAGE_MAX: usize = 1000;
+/// Characters of a text that a worker sends to be shown.
+const TEXT_MAX: usize = 300;
 
 /// What a peer sent makes no sense: which part.
-pub(super) type Nonsense = &'static str;
+pub(super) type Nonsense = String;
+
+pub(super) fn worker_in(name: &str) -> Result<WorkerName, Nonsense> {
+    WorkerName::new(name)
+}
 
 pub(super) fn report_in(request: v1::ReportRequest) -> Result<Report, Nonsense> {
-    if SourceName::new(&request.worker).is_err() {
-        return Err("`worker` is no name: 1 to 64 letters, digits, `.`, `_` or `-`");
-    }
     if request.units.len() > UNITS_MAX || request.sources.len() > MOUNTS_MAX {
-        return Err("too many units or sources");
-    }
-    if request.holdings.is_some() && request.url.is_empty() {
-        return Err("a worker that owns stores must say its `url`");
+        return Err("too many units or sources".into());
     }
     Ok(Report {
-        worker: request.worker,
+        worker: worker_in(&request.worker)?,
         session: request.session,
         url: request.url,
-        mounts: request.sources.into_iter().map(mount_in).collect(),
+        mounts: request.sources.into_iter().map(mount_in).collect::<Result<_, _>>()?,
         holdings: request.holdings.map(holdings_in).transpose()?,
         free_slots: request.free_slots,
         units: request.units.into_iter().map(told_in).collect::<Result<_, _>>()?,
         is_draining: request.is_draining,
+        map_version: request.map_version,
+        schema_digest: request.schema_digest.to_vec(),
     })
 }
 
-fn mount_in(mount: v1::SourceMount) -> Mount {
-    Mount { name: mount.name, marker: mount.marker, root_entries: mount.root_entries }
+fn source_in(name: &str) -> Result<SourceName, Nonsense> {
+    SourceName::new(name).map_err(|error| error.to_string())
+}
+
+fn mount_in(mount: v1::SourceMount) -> Result<(SourceName, Mount), Nonsense> {
+    Ok((source_in(&mount.name)?, Mount { marker: mount.marker, root_entries: mount.root_entries }))
+}
+
+fn shard_in(name: &str) -> Result<ShardId, Nonsense> {
+    ShardId::new(name).map_err(|error| error.to_string())
+}
+
+pub(super) fn shards_in(request: &v1::LocateRequest) -> Result<Vec<ShardId>, Nonsense> {
+    if request.shards.len() > PAGE_MAX {
+        return Err("at most 1,000 shards are located at once".into());
+    }
+    request.shards.iter().map(|name| shard_in(name)).collect()
 }
 
 fn holdings_in(holdings: v1::Holdings) -> Result<Holdings, Nonsense> {
-    if holdings.shards.len() > SHARDS_MAX
-        || holdings.shards.iter().any(|held| ShardId::new(&held.shard).is_err())
-    {
-        return Err("`holdings` names shards that are none");
+    if holdings.shards.len() > SHARDS_MAX {
+        return Err("`holdings` names too many shards".into());
     }
+    let shards = holdings.shards.into_iter().map(|held| Ok((shard_in(&held.shard)?, held.bytes)));
     Ok(Holdings {
-        shards: holdings.shards.into_iter().map(|held| (held.shard, held.bytes)).collect(),
+        shards: shards.collect::<Result<_, Nonsense>>()?,
         is_home: holdings.is_home,
         highest_fence: holdings.highest_fence,
         placement: holdings.placement,
     })
 }
 
-fn told_in(unit: v1::UnitReport) -> Result<Told, Nonsense> {
+fn told_in(unit: v1::UnitReport) -> Result<UnitReport, Nonsense> {
     let end = unit.end.map(|end| match end {
         v1::unit_report::End::Failed(why) => End::Failed(why),
         v1::unit_report::End::Finished(done) => End::Finished(Finished {
             unreadable_directories: done.unreadable_directories,
-            root: done.root_was_listed.map(|was_listed| (was_listed, done.root_is_empty)),
-            held: done.held,
+            root_was_listed: done.root_was_listed,
+            root_is_empty: done.root_is_empty,
+            held: done.held.map(|why| why.chars().take(TEXT_MAX).collect()),
         }),
     });
-    Ok(Told {
+    Ok(UnitReport {
         unit: unit.unit,
         fence: unit.fence,
         totals: unit.totals.map(totals_in).unwrap_or_default(),
@@ -82,13 +100,13 @@ fn span_in(span: &v1::Span) -> Result<Span, Nonsense> {
     let is_clean = span.directory.is_empty()
         || parts.all(|part| !matches!(part, b"" | b"." | b"..") && !part.contains(&0));
     if !is_clean {
-        return Err("a span's directory is no relative path");
+        return Err("a span's directory is no relative path".into());
     }
     let directory = RelativePath::new(&span.directory);
     if span.is_whole {
         return Ok(Span::whole(directory));
     }
-    Span::range(directory, &span.from, &span.to).ok_or("a span holds no name")
+    Span::range(directory, &span.from, &span.to).ok_or_else(|| "a span holds no name".into())
 }
 
 fn span_out(span: &Span) -> v1::Span {
@@ -137,21 +155,19 @@ fn totals_out(totals: &Totals) -> v1::UnitTotals {
     }
 }
 
-pub(super) fn order_in(request: v1::SubmitRequest) -> Result<Order, Nonsense> {
-    for source in &request.sources {
-        if SourceName::new(&source.name).is_err() {
-            return Err("a source's name is none: 1 to 64 letters, digits, `.`, `_` or `-`");
-        }
-        if !source.domain.is_empty() && Domain::new(&source.domain).is_err() {
-            return Err("a domain's name is none: 1 to 64 letters, digits, `.`, `_` or `-`");
-        }
-    }
-    let sources = request.sources.into_iter().map(|source| (source.name, source.domain)).collect();
-    let options = options_in(request.options.unwrap_or_default());
-    if !matches!(options.digest.as_str(), "" | "header" | "full" | "none") {
-        return Err("`digest` is header, full or none");
-    }
-    Ok(Order { sources, options, priority: request.priority })
+pub(super) fn order_in(request: v1::SubmitRequest) -> Result<Submit, Nonsense> {
+    let source = |source: v1::JobSource| {
+        let domain = match source.domain.as_str() {
+            "" => None,
+            domain => Some(Domain::new(domain).map_err(|error| error.to_string())?),
+        };
+        Ok((source_in(&source.name)?, domain))
+    };
+    Ok(Submit {
+        sources: request.sources.into_iter().map(source).collect::<Result<_, Nonsense>>()?,
+        options: options_in(request.options.unwrap_or_default()),
+        priority: request.priority,
+    })
 }
 
 fn options_in(options: v1::JobOptions) -> Options {
@@ -180,148 +196,163 @@ fn options_out(options: &Options) -> v1::JobOptions {
     }
 }
 
-fn kind_out(kind: Kind) -> v1::UnitKind {
-    match kind {
-        Kind::Heal => v1::UnitKind::Heal,
-        Kind::Walk => v1::UnitKind::Walk,
-        Kind::Finish => v1::UnitKind::Finish,
+/// Kind, source, root and exclusions.
+fn task_out(task: &Task) -> (v1::UnitKind, String, Span, &[Span]) {
+    let whole = || Span::whole(RelativePath::default());
+    match task {
+        Task::Heal => (v1::UnitKind::Heal, String::new(), whole(), &[]),
+        Task::Walk { source, root, exclusions } => {
+            (v1::UnitKind::Walk, source.to_string(), root.clone(), exclusions)
+        }
+        Task::Finish { source } => (v1::UnitKind::Finish, source.to_string(), whole(), &[]),
     }
 }
 
-pub(super) fn grant_out(state: &State, grant: &Grant) -> v1::UnitGrant {
-    let unit = &grant.unit;
-    let job = state.jobs.get(&grant.job);
-    let seen = job.and_then(|job| job.sources.get(&unit.source)).cloned().unwrap_or_default();
-    let domain = state.cluster.sources.get(&unit.source).map(|source| source.domain.clone());
+/// What the machine says; the rest of a reply stays as it is by default.
+pub(super) fn reply_out(reply: Reply) -> v1::ReportReply {
+    v1::ReportReply {
+        granted: reply.granted.iter().map(grant_out).collect(),
+        dropped: reply.dropped,
+        split_wanted: reply.split_wanted,
+        split_done: reply.split_done,
+        fences: reply.fences.into_iter().map(|(unit, fence)| v1::UnitFence { unit, fence }).collect(),
+        map: reply.map.map(|map| map_out(&map)),
+        placement: reply.placement,
+        ..v1::ReportReply::default()
+    }
+}
+
+fn grant_out(grant: &Grant) -> v1::UnitGrant {
+    let (kind, source, root, exclusions) = task_out(&grant.task);
     v1::UnitGrant {
         job: grant.job,
-        unit: unit.unit,
+        unit: grant.unit,
         fence: grant.fence,
-        job_fence: job.map_or(grant.fence, |job| job.fence),
-        kind: kind_out(unit.kind).into(),
-        source: unit.source.clone(),
-        domain: domain.unwrap_or_default(),
-        root: Some(span_out(&unit.root)),
-        exclusions: unit.exclusions.iter().map(span_out).collect(),
-        options: job.map(|job| options_out(&job.options)),
-        root_was_listed: seen.root_was_listed,
-        root_is_empty: seen.root_is_empty,
-        identity_changed: false,
+        job_fence: grant.job_fence,
+        kind: kind.into(),
+        source,
+        domain: grant.domain.as_ref().map(ToString::to_string).unwrap_or_default(),
+        root: Some(span_out(&root)),
+        exclusions: exclusions.iter().map(span_out).collect(),
+        options: Some(options_out(&grant.options)),
+        root_was_listed: grant.root_was_listed,
+        root_is_empty: grant.root_is_empty,
+        identity_changed: grant.identity_changed,
     }
-}
-
-/// Every unit that is held, with its fence.
-pub(super) fn fences(state: &State) -> Vec<v1::UnitFence> {
-    let units = state.jobs.values().flat_map(|job| job.units.values());
-    units
-        .filter_map(|unit| Some(v1::UnitFence { unit: unit.unit, fence: unit.holder.as_ref()?.fence }))
-        .collect()
 }
 
 /// The domain of each source.
-pub(super) fn domains(state: &State) -> std::collections::HashMap<String, String> {
-    let sources = state.cluster.sources.iter();
-    sources.map(|(name, source)| (name.clone(), source.domain.clone())).collect()
+pub(super) fn domains(state: &State) -> HashMap<String, String> {
+    let sources = state.durable.cluster.sources.iter();
+    sources.map(|(name, source)| (name.to_string(), source.domain.to_string())).collect()
 }
 
-pub(super) fn map(state: &State) -> v1::ShardMap {
-    let cluster = &state.cluster;
-    let owner =
-        |(shard, owner): (&String, &String)| v1::ShardOwner { shard: shard.clone(), owner: owner.clone() };
-    let address =
-        |worker: &String| v1::WorkerAddress { worker: worker.clone(), url: state.url(worker).to_owned() };
+pub(super) fn map_out(map: &Map) -> v1::ShardMap {
+    let owner = |(shard, owner): (&ShardId, &WorkerName)| v1::ShardOwner {
+        shard: shard.to_string(),
+        owner: owner.to_string(),
+    };
+    let address = |(worker, url): (&WorkerName, &String)| v1::WorkerAddress {
+        worker: worker.to_string(),
+        url: url.clone(),
+    };
     v1::ShardMap {
-        version: cluster.map_version,
-        home: cluster.home.clone().unwrap_or_default(),
-        shards: cluster.shards.iter().map(owner).collect(),
-        workers: cluster.urls.keys().map(address).collect(),
+        version: map.version,
+        home: map.home.as_ref().map(ToString::to_string).unwrap_or_default(),
+        shards: map.shards.iter().map(owner).collect(),
+        workers: map.urls.iter().map(address).collect(),
     }
 }
 
-pub(super) fn job_out(job: &Job) -> v1::Job {
-    let source = |name: &String| v1::JobSource { name: name.clone(), domain: String::new() };
-    let mut totals = job.totals.clone();
-    job.units.values().for_each(|unit| totals.add(&unit.progress));
+pub(super) fn job_out(view: JobView) -> v1::Job {
+    let job = &view.job;
+    let sources = job
+        .sources
+        .iter()
+        .map(|source| v1::JobSource { name: source.name.to_string(), domain: source.domain.to_string() });
     v1::Job {
-        job: job.job,
-        state: job.state.as_str().to_owned(),
-        sources: job.sources.keys().map(source).collect(),
+        job: job.number,
+        state: State::job_state(job).to_owned(),
+        sources: sources.collect(),
         options: Some(options_out(&job.options)),
         priority: job.priority,
         began_ns: job.began_ns,
         ended_ns: job.ended_ns,
-        totals: Some(totals_out(&totals)),
-        units: job.units.values().map(unit_out).collect(),
-        dead: job.dead.values().map(unit_out).collect(),
-        held: job.held.clone().into_iter().collect(),
+        totals: Some(totals_out(&view.totals)),
+        units: view.units.iter().map(unit_out).collect(),
+        dead: job.dead.iter().map(|(unit, what)| dead_out(*unit, what)).collect(),
+        held: job.held.iter().map(|(source, why)| (source.to_string(), why.clone())).collect(),
         unreadable_directories: job.unreadable_directories,
     }
 }
 
-fn unit_out(unit: &Unit) -> v1::Unit {
+fn unit_out(view: &UnitView) -> v1::Unit {
     v1::Unit {
-        unit: unit.unit,
-        kind: kind_out(unit.kind).into(),
-        source: unit.source.clone(),
-        root: Some(span_out(&unit.root)),
-        exclusions: u32::try_from(unit.exclusions.len()).unwrap_or(u32::MAX),
-        worker: unit.holder.as_ref().map(|holder| holder.worker.clone()).unwrap_or_default(),
-        attempts: unit.attempts,
-        failure: unit.failure.clone(),
-        totals: Some(totals_out(&unit.progress)),
+        totals: Some(totals_out(&view.totals)),
+        waits_for: view.waits_for.clone(),
+        ..dead_out(view.unit, &view.what)
     }
 }
 
-pub(super) fn workers_out(state: &State, now: Duration) -> v1::WorkersReply {
-    let names: std::collections::BTreeSet<_> = state.live.keys().chain(state.cluster.urls.keys()).collect();
-    v1::WorkersReply { workers: names.into_iter().map(|name| worker_out(state, name, now)).collect() }
+/// A unit without what it does now.
+fn dead_out(unit: u64, what: &Unit) -> v1::Unit {
+    let (kind, source, root, exclusions) = task_out(&what.task);
+    v1::Unit {
+        unit,
+        kind: kind.into(),
+        source,
+        root: Some(span_out(&root)),
+        exclusions: u32::try_from(exclusions.len()).unwrap_or(u32::MAX),
+        worker: what.hold.as_ref().map(|hold| hold.worker.to_string()).unwrap_or_default(),
+        attempts: what.failures + what.losses,
+        failure: what.failure.clone(),
+        totals: None,
+        waits_for: String::new(),
+    }
 }
 
-fn worker_out(state: &State, name: &str, now: Duration) -> v1::Worker {
-    let live = state.live.get(name);
-    let status = match live {
-        Some(live) if live.lease_until > now => {
-            if live.is_draining {
-                "draining"
-            } else {
-                "alive"
-            }
-        }
-        _ => "silent",
+pub(super) fn workers_out(state: &State, now: Moment) -> v1::WorkersReply {
+    v1::WorkersReply { workers: state.worker_views(now).into_iter().map(worker_out).collect() }
+}
+
+fn worker_out(view: WorkerView) -> v1::Worker {
+    let status = match view.state {
+        WorkerState::Alive => "alive",
+        WorkerState::Silent => "silent",
+        WorkerState::Draining => "draining",
     };
-    let held = state.jobs.values().flat_map(|job| job.units.values());
-    let units = held.filter(|unit| unit.holder.as_ref().is_some_and(|holder| holder.worker == name)).count();
-    let shards = state.cluster.shards.values().filter(|owner| *owner == name).count();
-    let mounts = live.map(|live| live.mounts.as_slice()).unwrap_or_default().iter();
-    let mounts = mounts.map(|mount| v1::SourceMount {
-        name: mount.name.clone(),
+    let mounts = view.mounts.iter().map(|(name, mount)| v1::SourceMount {
+        name: name.to_string(),
         marker: mount.marker.clone(),
         root_entries: mount.root_entries,
-        refused: why_not(mount, state.cluster.sources.get(&mount.name)).unwrap_or_default().to_owned(),
+        refused: view.refused.get(name).copied().unwrap_or_default().to_owned(),
     });
     v1::Worker {
-        worker: name.to_owned(),
-        url: state.url(name).to_owned(),
+        worker: view.name.to_string(),
+        url: view.url,
         state: status.to_owned(),
         sources: mounts.collect(),
-        units: u32::try_from(units).unwrap_or(u32::MAX),
-        shards: u32::try_from(shards).unwrap_or(u32::MAX),
-        bytes: live.map_or(0, |live| live.bytes.values().sum()),
-        is_home: state.cluster.home.as_deref() == Some(name),
-        silent_ms: live.map_or(u32::MAX, |live| {
-            u32::try_from(now.saturating_sub(live.heard).as_millis()).unwrap_or(u32::MAX)
-        }),
+        units: view.units,
+        shards: view.shards,
+        bytes: view.bytes,
+        is_home: view.is_home,
+        silent_ms: view
+            .silent
+            .map_or(u32::MAX, |silent| u32::try_from(silent.as_millis()).unwrap_or(u32::MAX)),
     }
 }
 
-pub(super) fn shards_out(state: &State, after: &str, limit: u32, now: Duration) -> v1::ShardsReply {
-    let limit = if limit == 0 { 1000 } else { limit.min(1000) } as usize;
-    let shards = state.cluster.shards.iter().filter(|(shard, _)| shard.as_str() > after).take(limit);
-    let shards = shards.map(|(shard, owner)| v1::ShardStatus {
-        shard: shard.clone(),
-        owner: owner.clone(),
-        bytes: state.live.get(owner).and_then(|live| live.bytes.get(shard)).copied().unwrap_or_default(),
-        is_served: state.is_alive(owner, now),
+pub(super) fn shards_out(state: &State, after: &str, limit: u32, now: Moment) -> v1::ShardsReply {
+    let limit = match usize::try_from(limit).unwrap_or(PAGE_MAX) {
+        0 => PAGE_MAX,
+        limit => limit.min(PAGE_MAX),
+    };
+    let shards = state.shards_after(after, limit, now).into_iter();
+    let shards = shards.map(|(shard, owner, bytes, is_served)| v1::ShardStatus {
+        shard: shard.to_string(),
+        owner: owner.to_string(),
+        bytes,
+        is_served,
     });
     v1::ShardsReply { shards: shards.collect() }
 }

@@ -1,7 +1,7 @@
 //! The coordinators of a cluster: one leads, the others stand by.
 //!
-//! `machine` decides, `persist` keeps what was decided, `leader` says who may decide, `serve` lets
-//! others ask. [`Client`] asks, wherever the leader is.
+//! `machine` decides, `persist` keeps what was decided, `election` says who may decide, `task` lets one
+//! decide after the other, `serve` lets others ask. [`Client`] asks, wherever the leader is.
 
 mod client;
 mod convert;
@@ -14,4 +14,5 @@ mod task;
 
 pub use client::{Client, ClientError};
 pub use etcd::{EtcdError, EtcdSettings, EtcdStore};
+pub use persist::recover;
 pub use serve::{ClusterService, ClusterSettings, StateKeeper};

@@ -1,83 +1,139 @@
-//! The leader's state in its store: one key for the cluster, one a job, changed by compare-and-set.
+//! The leader's state in its store: what concerns the cluster, the map, and each job under a key.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use shardex_seams::{Expect, StateStore, Swap};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use shardex_seams::{Change, Expect, StateStore, StoreError};
 
-use super::machine::{Cluster, Job, State};
+use super::machine::{Cluster, Durable, Job, Map};
 use crate::error::Error;
 
 const CLUSTER: &str = "cluster";
+const MAP: &str = "map";
 const JOBS: &str = "job/";
 const PAGE: u32 = 100;
+/// Version of what is stored.
+const FORMAT: i64 = 1;
+
+/// Makes a state that was put back from a backup usable: fences go on above all that were ever given,
+/// and workers are taken for new ones, whose shards are adopted. No coordinator may lead meanwhile, or
+/// it must refuse to.
+///
+/// # Errors
+/// [`Error`] if the state cannot be read or changed.
+pub async fn recover(store: &dyn StateStore) -> Result<(), Error> {
+    let mut persisted = Persisted::load(store).await?;
+    let mut durable = persisted.durable();
+    durable.cluster_mut().next_generation();
+    persisted.save(store, &durable).await
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored<T> {
+    format: i64,
+    value: T,
+}
 
 /// What is in the store, as this leader wrote or read it last.
-#[derive(Default)]
 pub(super) struct Persisted {
-    values: BTreeMap<String, (Vec<u8>, u64)>,
+    durable: Durable,
+    /// By key.
+    versions: BTreeMap<String, u64>,
 }
 
 impl Persisted {
     /// Reads everything.
-    pub(super) async fn load(store: &dyn StateStore) -> Result<(Self, State), Error> {
-        let mut persisted = Self::default();
-        let mut state = State::default();
+    pub(super) async fn load(store: &dyn StateStore) -> Result<Self, Error> {
+        let mut versions = BTreeMap::new();
+        let mut durable = Durable::default();
         if let Some(found) = store.get(CLUSTER).await? {
-            state.cluster = parse::<Cluster>(CLUSTER, &found.value)?;
-            persisted.values.insert(CLUSTER.to_owned(), (found.value, found.version));
+            durable.cluster = parse::<Cluster>(CLUSTER, &found.value)?;
+            versions.insert(CLUSTER.to_owned(), found.version);
+        }
+        if let Some(found) = store.get(MAP).await? {
+            durable.map = parse::<Map>(MAP, &found.value)?;
+            versions.insert(MAP.to_owned(), found.version);
         }
         let mut after = JOBS.to_owned();
         loop {
             let page = store.list(JOBS, &after, PAGE).await?;
-            let Some((last, _)) = page.last() else { return Ok((persisted, state)) };
+            let Some((last, _)) = page.last() else { return Ok(Self { durable, versions }) };
             after.clone_from(last);
             for (key, found) in page {
-                // A job that was forgotten leaves an empty value, which costs next to nothing.
-                if !found.value.is_empty() {
-                    let job: Job = parse(&key, &found.value)?;
-                    state.jobs.insert(job.job, job);
-                }
-                persisted.values.insert(key, (found.value, found.version));
+                let job: Arc<Job> = parse(&key, &found.value)?;
+                durable.jobs.insert(job.number, job);
+                versions.insert(key, found.version);
             }
         }
     }
 
-    /// Stores what differs. The cluster goes first, with the last fence and numbers that were given: a
-    /// leader that dies in between has only skipped some.
+    /// What is stored.
+    pub(super) fn durable(&self) -> Durable {
+        self.durable.clone()
+    }
+
+    /// Stores what differs, all or nothing.
     ///
     /// # Errors
-    /// [`Error::Contended`] if somebody else wrote: this process leads no more. After any error, what is
-    /// stored is not known: load again.
-    pub(super) async fn save(&mut self, store: &dyn StateStore, state: &State) -> Result<(), Error> {
-        let mut wanted = vec![(CLUSTER.to_owned(), render(&state.cluster)?)];
-        for job in state.jobs.values() {
-            wanted.push((key(job.job), render(job)?));
+    /// [`Error::Contended`] if somebody else wrote, or this process leads no more. After any error,
+    /// what is stored is not known: load again.
+    pub(super) async fn save(&mut self, store: &dyn StateStore, wanted: &Durable) -> Result<(), Error> {
+        let changes = self.changes(wanted)?;
+        if changes.is_empty() {
+            return Ok(());
         }
-        let gone = self.values.iter().filter(|(key, (value, _))| {
-            key.starts_with(JOBS) && !value.is_empty() && !wanted.iter().any(|(other, _)| other == *key)
-        });
-        let gone: Vec<_> = gone.map(|(key, _)| (key.clone(), Vec::new())).collect();
-        wanted.extend(gone);
-        for (key, value) in wanted {
-            self.put(store, key, value).await?;
+        let keys: Vec<_> =
+            changes.iter().map(|change| (change.key.clone(), change.value.is_some())).collect();
+        let written = store.apply(changes).await?.ok_or(Error::Contended)?;
+        for ((key, is_there), version) in keys.into_iter().zip(written) {
+            if is_there {
+                self.versions.insert(key, version);
+            } else {
+                self.versions.remove(&key);
+            }
         }
+        self.durable = wanted.clone();
         Ok(())
     }
 
-    async fn put(&mut self, store: &dyn StateStore, key: String, value: Vec<u8>) -> Result<(), Error> {
-        let expect = match self.values.get(&key) {
-            Some((stored, _)) if *stored == value => return Ok(()),
-            Some((_, version)) => Expect::Version(*version),
-            None => Expect::Absent,
-        };
-        match store.put(&key, value.clone(), expect).await? {
-            Swap::Done(version) => {
-                self.values.insert(key, (value, version));
-                Ok(())
-            }
-            Swap::Conflict => Err(Error::Contended),
+    fn changes(&self, wanted: &Durable) -> Result<Vec<Change>, Error> {
+        let mut changes = Vec::new();
+        if differ(&self.durable.cluster, &wanted.cluster) {
+            changes.push(self.put(CLUSTER.to_owned(), &*wanted.cluster)?);
         }
+        if differ(&self.durable.map, &wanted.map) {
+            changes.push(self.put(MAP.to_owned(), &*wanted.map)?);
+        }
+        for (number, job) in &wanted.jobs {
+            if self.durable.jobs.get(number).is_none_or(|known| differ(known, job)) {
+                changes.push(self.put(key(*number), &**job)?);
+            }
+        }
+        for number in self.durable.jobs.keys().filter(|number| !wanted.jobs.contains_key(number)) {
+            let key = key(*number);
+            let expect = self.expect(&key);
+            changes.push(Change { key, value: None, expect });
+        }
+        Ok(changes)
     }
+
+    fn put<T: Serialize>(&self, key: String, value: &T) -> Result<Change, Error> {
+        let stored = serde_json::to_vec(&Stored { format: FORMAT, value });
+        let value = stored.map_err(|error| Error::Damaged(error.to_string()))?;
+        let expect = self.expect(&key);
+        Ok(Change { key, value: Some(value), expect })
+    }
+
+    fn expect(&self, key: &str) -> Expect {
+        self.versions.get(key).map_or(Expect::Absent, |version| Expect::Version(*version))
+    }
+}
+
+/// Whether two parts differ; what was not touched is the same memory.
+fn differ<T: PartialEq>(one: &Arc<T>, other: &Arc<T>) -> bool {
+    !Arc::ptr_eq(one, other) && one != other
 }
 
 /// Ascending by number, as texts are.
@@ -85,10 +141,13 @@ fn key(job: u64) -> String {
     format!("{JOBS}{job:020}")
 }
 
-fn render<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(value).map_err(|error| Error::Damaged(error.to_string()))
-}
-
-fn parse<T: serde::de::DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(value).map_err(|error| Error::Damaged(format!("{key}: {error}")))
+fn parse<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<Arc<T>, Error> {
+    let damaged = |error: serde_json::Error| Error::Damaged(format!("{key}: {error}"));
+    // The format first: a newer one need not look like this one otherwise.
+    let stored: Stored<serde_json::Value> = serde_json::from_slice(value).map_err(damaged)?;
+    if stored.format > FORMAT {
+        let newer = StoreError::Newer { file: key.to_owned(), found: stored.format, known: FORMAT };
+        return Err(newer.into());
+    }
+    serde_json::from_value(stored.value).map(Arc::new).map_err(damaged)
 }

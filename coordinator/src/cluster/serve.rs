@@ -19,12 +19,19 @@ use tonic::{Request, Response, Status};
 use super::convert;
 use super::election;
 use super::etcd::EtcdSettings;
-use super::machine::{Change, Refusal, State};
-use super::task::{Asking, Leading, Moment, Unanswered};
+use super::machine::{Limits, Map, Moment, Refusal, State};
+use super::task::{Asking, Leading, Unanswered};
 
 /// Bytes of a report: a hundred thousand shards fit.
 const REQUEST_BYTES_MAX: usize = 16 << 20;
 const JOBS_DEFAULT: u32 = 20;
+/// Failed attempts of a unit, and lost holders, before it is given up.
+const FAILURES_MAX: u32 = 5;
+const LOSSES_MAX: u32 = 20;
+/// Jobs that have ended and are remembered.
+const ENDED_MAX: usize = 100;
+/// Jobs that have not ended; a change of all of them fits into a transaction.
+const OPEN_MAX: usize = 50;
 
 /// Where the state is kept, and so who leads.
 #[derive(Clone)]
@@ -54,7 +61,7 @@ pub struct ClusterSettings {
 #[derive(Clone)]
 pub struct ClusterService {
     leading: watch::Receiver<Option<Asking>>,
-    map: watch::Receiver<Arc<v1::ShardMap>>,
+    map: watch::Receiver<Arc<Map>>,
     settings: Arc<ClusterSettings>,
 }
 
@@ -74,17 +81,18 @@ impl ClusterService {
         let (to_map, map) = watch::channel(Arc::default());
         let settings = Arc::new(settings);
         let leader = {
-            let settings = Arc::clone(&settings);
-            move |store| Leading {
+            let (settings, clock) = (Arc::clone(&settings), Arc::clone(&clock));
+            move |store, until| Leading {
                 store,
+                until,
                 clock: Arc::clone(&clock),
-                lease: settings.lease,
+                limits: limits(&settings),
                 placement: settings.placement.clone(),
                 chance: settings.chance,
                 map: to_map.clone(),
             }
         };
-        let running = tokio::spawn(election::run(keeper, leader, to_leading, stop));
+        let running = tokio::spawn(election::run(keeper, clock, leader, to_leading, stop));
         (Self { leading, map, settings }, running)
     }
 
@@ -97,7 +105,7 @@ impl ClusterService {
 
     async fn ask<T: Send + 'static>(
         &self,
-        decide: impl FnOnce(&mut State, &Moment) -> Result<T, Refusal> + Send + 'static,
+        decide: impl FnOnce(&mut State, Moment) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<Response<T>, Status> {
         let not_leading = || Fault::new(Reason::NotLeader, "this coordinator does not lead: ask another one");
         let asking = self.leading.borrow().clone();
@@ -111,34 +119,50 @@ impl ClusterService {
         }
     }
 
+    /// Does something to a job, and shows it.
     async fn change(
         &self,
         request: Request<v1::JobRequest>,
-        change: Change,
+        change: impl FnOnce(&mut State, u64, Moment) -> Result<(), Refusal> + Send + 'static,
     ) -> Result<Response<v1::Job>, Status> {
         let number = request.into_inner().job;
-        self.ask(move |state, moment| {
-            state.change(number, change, moment.now_ns)?;
-            job(state, number)
+        self.ask(move |state, now| {
+            change(state, number, now)?;
+            job(state, number, now)
         })
         .await
     }
 }
 
-fn reason(refusal: &Refusal) -> Reason {
-    match refusal {
-        Refusal::NoJob(_) | Refusal::NoWorker(_) => Reason::NotFound,
-        Refusal::NoOwner => Reason::Busy,
-        _ => Reason::Refused,
+fn limits(settings: &ClusterSettings) -> Limits {
+    Limits {
+        lease: settings.lease,
+        failures_max: FAILURES_MAX,
+        losses_max: LOSSES_MAX,
+        ended_max: ENDED_MAX,
+        open_max: OPEN_MAX,
+        schema_digest: settings.schema_digest.clone(),
     }
 }
 
-fn nonsense(why: &'static str) -> Status {
+fn reason(refusal: &Refusal) -> Reason {
+    match refusal {
+        Refusal::NotFound(_) => Reason::NotFound,
+        Refusal::NoOwners => Reason::Busy,
+        Refusal::BadRequest(_) => Reason::BadRequest,
+        Refusal::Replaced(_) => Reason::Fenced,
+        Refusal::OtherSchema => Reason::OtherProtocol,
+        Refusal::Restored { .. } => Reason::StoreFailed,
+        Refusal::Refused(_) => Reason::Refused,
+    }
+}
+
+fn nonsense(why: String) -> Status {
     Fault::new(Reason::BadRequest, why).into()
 }
 
-fn job(state: &State, number: u64) -> Result<v1::Job, Refusal> {
-    state.jobs.get(&number).map(convert::job_out).ok_or(Refusal::NoJob(number))
+fn job(state: &State, number: u64, now: Moment) -> Result<v1::Job, Refusal> {
+    Ok(convert::job_out(state.job_view(number, now)?))
 }
 
 fn millis(duration: Duration) -> u32 {
@@ -148,44 +172,26 @@ fn millis(duration: Duration) -> u32 {
 #[tonic::async_trait]
 impl Coordinator for ClusterService {
     async fn report(&self, request: Request<v1::ReportRequest>) -> Result<Response<v1::ReportReply>, Status> {
-        let request = request.into_inner();
-        if request.schema_digest[..] != self.settings.schema_digest[..] {
-            let text =
-                "the worker's table of attributes is not the coordinator's: run the same version of shardex";
-            return Err(Fault::new(Reason::OtherProtocol, text).into());
-        }
-        let known_map = request.map_version;
-        let report = convert::report_in(request).map_err(nonsense)?;
+        let report = convert::report_in(request.into_inner()).map_err(nonsense)?;
         let settings = Arc::clone(&self.settings);
-        self.ask(move |state, moment| {
-            let reply = state.report(&report, &moment.timing, moment.now, moment.jitter)?;
+        self.ask(move |state, now| {
+            let reply = state.report(&report, now)?;
             Ok(v1::ReportReply {
                 lease_ms: millis(settings.lease),
                 report_interval_ms: millis(settings.report_interval),
-                granted: reply.granted.iter().map(|grant| convert::grant_out(state, grant)).collect(),
-                dropped: reply.dropped,
-                split_wanted: reply.split_wanted,
-                split_done: reply.split_done,
-                fences: convert::fences(state),
-                map: (known_map != state.cluster.map_version).then(|| convert::map(state)),
-                last_fence: state.cluster.last_fence,
+                last_fence: state.durable.cluster.last_fence,
                 domains: convert::domains(state),
-                placement: state.cluster.placement.clone().unwrap_or_default(),
+                ..convert::reply_out(reply)
             })
         })
         .await
     }
 
     async fn locate(&self, request: Request<v1::LocateRequest>) -> Result<Response<v1::ShardMap>, Status> {
-        let shards = request.into_inner().shards;
-        let is_sound =
-            shards.len() <= 1000 && shards.iter().all(|shard| shardex_catalog::ShardId::new(shard).is_ok());
-        if !is_sound {
-            return Err(nonsense("at most 1,000 shards, each `<partition>/<bucket>`"));
-        }
-        self.ask(move |state, moment| {
-            state.locate(&shards, moment.now)?;
-            Ok(convert::map(state))
+        let shards = convert::shards_in(&request.into_inner()).map_err(nonsense)?;
+        self.ask(move |state, now| {
+            state.locate(&shards, now)?;
+            Ok(convert::map_out(&state.durable.map))
         })
         .await
     }
@@ -200,7 +206,7 @@ impl Coordinator for ClusterService {
         self.ask(|_, _| Ok(())).await?;
         let leading = self.leading.clone();
         let maps = WatchStream::new(self.map.clone())
-            .map_while(move |map| leading.borrow().is_some().then(|| Ok((*map).clone())));
+            .map_while(move |map| leading.borrow().is_some().then(|| Ok(convert::map_out(&map))));
         Ok(Response::new(Box::pin(maps)))
     }
 }
@@ -209,9 +215,9 @@ impl Coordinator for ClusterService {
 impl Jobs for ClusterService {
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::Job>, Status> {
         let order = convert::order_in(request.into_inner()).map_err(nonsense)?;
-        self.ask(move |state, moment| {
-            let number = state.submit(&order, moment.now_ns)?;
-            job(state, number)
+        self.ask(move |state, now| {
+            let number = state.submit(order, now)?;
+            job(state, number, now)
         })
         .await
     }
@@ -224,55 +230,51 @@ impl Jobs for ClusterService {
             0 => JOBS_DEFAULT,
             limit => limit,
         };
-        self.ask(move |state, _| {
-            let jobs = state.jobs.values().rev().take(limit as usize).map(convert::job_out).collect();
+        self.ask(move |state, now| {
+            let jobs = state.job_views(limit as usize, now).into_iter().map(convert::job_out).collect();
             Ok(v1::ListJobsReply { jobs })
         })
         .await
     }
 
     async fn show(&self, request: Request<v1::JobRequest>) -> Result<Response<v1::Job>, Status> {
-        let number = request.into_inner().job;
-        self.ask(move |state, _| job(state, number)).await
+        self.change(request, |_, _, _| Ok(())).await
     }
 
     async fn pause(&self, request: Request<v1::JobRequest>) -> Result<Response<v1::Job>, Status> {
-        self.change(request, Change::Pause).await
+        self.change(request, |state, job, _| state.pause(job)).await
     }
 
     async fn resume(&self, request: Request<v1::JobRequest>) -> Result<Response<v1::Job>, Status> {
-        self.change(request, Change::Resume).await
+        self.change(request, |state, job, _| state.resume(job)).await
     }
 
     async fn cancel(&self, request: Request<v1::JobRequest>) -> Result<Response<v1::Job>, Status> {
-        self.change(request, Change::Cancel).await
+        self.change(request, |state, job, now| state.cancel(job, now)).await
     }
 
     async fn retry(&self, request: Request<v1::JobRequest>) -> Result<Response<v1::Job>, Status> {
-        self.change(request, Change::Retry).await
+        self.change(request, |state, job, _| state.retry(job)).await
     }
 
     async fn workers(&self, _: Request<v1::WorkersRequest>) -> Result<Response<v1::WorkersReply>, Status> {
-        self.ask(|state, moment| Ok(convert::workers_out(state, moment.now))).await
+        self.ask(|state, now| Ok(convert::workers_out(state, now))).await
     }
 
     async fn forget_worker(
         &self,
         request: Request<v1::ForgetWorkerRequest>,
     ) -> Result<Response<v1::WorkersReply>, Status> {
-        let worker = request.into_inner().worker;
-        self.ask(move |state, moment| {
-            state.forget_worker(&worker, moment.now)?;
-            Ok(convert::workers_out(state, moment.now))
+        let worker = convert::worker_in(&request.into_inner().worker).map_err(nonsense)?;
+        self.ask(move |state, now| {
+            state.forget_worker(&worker, now)?;
+            Ok(convert::workers_out(state, now))
         })
         .await
     }
 
     async fn shards(&self, request: Request<v1::ShardsRequest>) -> Result<Response<v1::ShardsReply>, Status> {
         let request = request.into_inner();
-        self.ask(move |state, moment| {
-            Ok(convert::shards_out(state, &request.after, request.limit, moment.now))
-        })
-        .await
+        self.ask(move |state, now| Ok(convert::shards_out(state, &request.after, request.limit, now))).await
     }
 }

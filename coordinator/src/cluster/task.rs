@@ -2,34 +2,25 @@
 //! decided is stored.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use shardex_seams::{Clock, StateStore};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::convert;
-use super::machine::{Refusal, State, Timing};
+use super::machine::{Limits, Map, Moment, Refusal, State};
 use super::persist::Persisted;
 use crate::error::Error;
-use shardex_proto::v1::ShardMap;
 
 /// Calls that wait at most, and that one transaction answers at most.
 const CALLS_MAX: usize = 256;
 /// How often leases are looked at.
 const TICK: Duration = Duration::from_millis(500);
-
-/// When and by what chance something is decided.
-pub(super) struct Moment {
-    pub(super) timing: Timing,
-    /// By the leader's clock.
-    pub(super) now: Duration,
-    /// Since the Unix epoch.
-    pub(super) now_ns: i64,
-    /// From 0 to 1.
-    pub(super) jitter: f64,
-}
+/// Loads after failed stores, one after the other, before somebody else may try.
+const FAILURES_MAX: u32 = 3;
 
 /// Why a call got no answer.
+#[derive(Debug)]
 pub(super) enum Unanswered {
     /// The leader refuses.
     Refused(Refusal),
@@ -37,29 +28,56 @@ pub(super) enum Unanswered {
     NotLeading,
 }
 
-type Answer = Box<dyn FnOnce(bool) + Send>;
-type Call = Box<dyn FnOnce(&mut State, &Moment) -> Answer + Send>;
+/// A call that waits for its turn.
+trait Call: Send {
+    /// Whether anybody still wants the answer.
+    fn is_wanted(&self) -> bool;
+    /// Decides; gives what the state's age has to do with a refusal.
+    fn decide(&mut self, state: &mut State, now: Moment) -> Option<Refusal>;
+    /// Tells the caller; `Err` if nothing was stored.
+    fn answer(self: Box<Self>, stored: Result<(), Unanswered>);
+}
+
+struct Asked<T, F> {
+    decide: Option<F>,
+    result: Option<Result<T, Refusal>>,
+    to: oneshot::Sender<Result<T, Unanswered>>,
+}
+
+impl<T: Send, F: FnOnce(&mut State, Moment) -> Result<T, Refusal> + Send> Call for Asked<T, F> {
+    fn is_wanted(&self) -> bool {
+        !self.to.is_closed()
+    }
+
+    fn decide(&mut self, state: &mut State, now: Moment) -> Option<Refusal> {
+        let decide = self.decide.take()?;
+        let result = self.result.insert(decide(state, now));
+        result.as_ref().err().filter(|refusal| matches!(refusal, Refusal::Restored { .. })).cloned()
+    }
+
+    fn answer(self: Box<Self>, stored: Result<(), Unanswered>) {
+        let decided = self.result.unwrap_or_else(|| Err(Refusal::Refused("nothing was decided".to_owned())));
+        let result = stored.and_then(|()| decided.map_err(Unanswered::Refused));
+        // Nobody listens where the caller is gone.
+        let _ = self.to.send(result);
+    }
+}
 
 /// Asks the task.
 #[derive(Clone)]
-pub(super) struct Asking(mpsc::Sender<Call>);
+pub(super) struct Asking(mpsc::Sender<Box<dyn Call>>);
 
 impl Asking {
     /// Decides something, and gives its result once it is stored.
+    ///
+    /// # Cancel safety
+    /// Dropped, it may have been decided or not.
     pub(super) async fn ask<T: Send + 'static>(
         &self,
-        decide: impl FnOnce(&mut State, &Moment) -> Result<T, Refusal> + Send + 'static,
+        decide: impl FnOnce(&mut State, Moment) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Unanswered> {
         let (to, answer) = oneshot::channel();
-        let call: Call = Box::new(move |state, moment| {
-            let result = decide(state, moment);
-            Box::new(move |is_stored| {
-                let result =
-                    if is_stored { result.map_err(Unanswered::Refused) } else { Err(Unanswered::NotLeading) };
-                // Nobody listens where the caller is gone.
-                let _ = to.send(result);
-            })
-        });
+        let call = Box::new(Asked { decide: Some(decide), result: None, to });
         self.0.send(call).await.map_err(|_| Unanswered::NotLeading)?;
         answer.await.unwrap_or(Err(Unanswered::NotLeading))
     }
@@ -68,49 +86,102 @@ impl Asking {
 /// What a leader needs.
 pub(super) struct Leading {
     pub(super) store: Arc<dyn StateStore>,
+    /// The moment (of [`Clock::elapsed`], in milliseconds) until which nobody else leads.
+    pub(super) until: Arc<AtomicU64>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) lease: Duration,
+    pub(super) limits: Limits,
     /// For a cluster without one.
     pub(super) placement: Option<String>,
     /// Numbers from 0 to 1.
     pub(super) chance: fn() -> f64,
-    pub(super) map: watch::Sender<Arc<ShardMap>>,
+    pub(super) map: watch::Sender<Arc<Map>>,
 }
 
 impl Leading {
-    /// Leads until the store fails or somebody else writes to it. `began` gets the way to ask.
+    /// Leads until the store fails or the term may be over. `began` gets the way to ask.
     ///
     /// # Errors
     /// [`Error`]: why it no longer leads.
     pub(super) async fn lead(&self, began: impl FnOnce(Asking)) -> Result<(), Error> {
-        let timing = Timing { lease: self.lease, began: self.clock.elapsed() };
-        let (mut persisted, mut state) = Persisted::load(&*self.store).await?;
-        if state.cluster.placement.is_none() {
-            state.cluster.placement.clone_from(&self.placement);
-        }
-        persisted.save(&*self.store, &state).await?;
-        self.map.send_replace(Arc::new(convert::map(&state)));
-        let (to, mut calls) = mpsc::channel::<Call>(CALLS_MAX);
+        let mut persisted = Persisted::load(&*self.store).await?;
+        let mut state =
+            State::begin(persisted.durable(), self.limits.clone(), self.placement.as_deref(), self.moment());
+        persisted.save(&*self.store, &state.durable).await?;
+        self.map.send_replace(Arc::clone(&state.durable.map));
+        let (to, mut calls) = mpsc::channel(CALLS_MAX);
         began(Asking(to));
         let mut ticks = tokio::time::interval(TICK);
-        let mut waiting = Vec::with_capacity(CALLS_MAX);
+        let mut waiting: Vec<Box<dyn Call>> = Vec::with_capacity(CALLS_MAX);
+        let mut refusing: Option<Refusal> = None;
+        let mut failures = 0;
         loop {
             tokio::select! {
                 taken = calls.recv_many(&mut waiting, CALLS_MAX) => if taken == 0 { return Ok(()) },
                 _ = ticks.tick() => {}
             }
-            let now_ns = self.clock.wall_ns();
-            let moment = Moment { timing, now: self.clock.elapsed(), now_ns, jitter: (self.chance)() };
-            let answers: Vec<Answer> = waiting.drain(..).map(|call| call(&mut state, &moment)).collect();
-            state.expire(&timing, moment.now);
-            state.note_ends(now_ns);
-            let stored = persisted.save(&*self.store, &state).await;
-            let is_stored = stored.is_ok();
-            answers.into_iter().for_each(|answer| answer(is_stored));
-            stored?;
-            if self.map.borrow().version != state.cluster.map_version {
-                self.map.send_replace(Arc::new(convert::map(&state)));
+            if let Some(refusal) = &refusing {
+                waiting.drain(..).for_each(|call| call.answer(Err(Unanswered::Refused(refusal.clone()))));
+                persisted = Persisted::load(&*self.store).await?;
+                if is_mended(refusal, &persisted) {
+                    state = State::begin(persisted.durable(), self.limits.clone(), None, self.moment());
+                    refusing = None;
+                }
+                continue;
             }
+            waiting.retain(|call| call.is_wanted());
+            let now = self.moment();
+            refusing = waiting.iter_mut().filter_map(|call| call.decide(&mut state, now)).last();
+            state.tick(now);
+            let stored = persisted.save(&*self.store, &state.durable).await;
+            let may_answer = stored.is_ok() && self.still_leads();
+            let answers = waiting.drain(..);
+            answers
+                .for_each(|call| call.answer(if may_answer { Ok(()) } else { Err(Unanswered::NotLeading) }));
+            if !self.still_leads() {
+                return Err(Error::TermOver);
+            }
+            if let Err(error) = stored {
+                failures += 1;
+                if failures >= FAILURES_MAX {
+                    return Err(error);
+                }
+                tracing::warn!(%error, "the state could not be stored; it is read again");
+                persisted = Persisted::load(&*self.store).await?;
+                state.reload(persisted.durable(), self.moment());
+                continue;
+            }
+            failures = 0;
+            if refusing.is_some() {
+                tracing::error!("the state of the cluster is older than its stores: run `shardex recover`");
+            }
+            self.map.send_if_modified(|map| {
+                let is_new = map.version != state.durable.map.version;
+                map.clone_from(&state.durable.map);
+                is_new
+            });
         }
+    }
+
+    fn moment(&self) -> Moment {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a number from 0 to 1, scaled"
+        )]
+        let random = ((self.chance)().clamp(0.0, 1.0) * 1e9) as u64;
+        Moment { elapsed: self.clock.elapsed(), wall_ns: self.clock.wall_ns(), random }
+    }
+
+    /// Whether nobody else can lead yet. A process that slept finds out here.
+    fn still_leads(&self) -> bool {
+        self.clock.elapsed().as_millis() < u128::from(self.until.load(Ordering::Acquire))
+    }
+}
+
+/// Whether the operator has brought the state up to what the stores have seen.
+fn is_mended(refusal: &Refusal, persisted: &Persisted) -> bool {
+    match refusal {
+        Refusal::Restored { seen, .. } => persisted.durable().cluster.last_fence >= *seen,
+        _ => true,
     }
 }

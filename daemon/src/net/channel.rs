@@ -16,9 +16,6 @@ use super::settings::read;
 use super::{Error, token};
 
 const CONNECT: Duration = Duration::from_secs(10);
-/// A server that does not answer a ping within this time is gone.
-const PING_EVERY: Duration = Duration::from_secs(20);
-const PING_WAIT: Duration = Duration::from_secs(20);
 
 /// How to reach a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +29,21 @@ pub struct ChannelSettings {
     pub tls_ca: Option<PathBuf>,
     /// Own certificate and its key, PEM, where the server asks for one.
     pub tls_identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// When a silent server counts as gone. Default: a ping every 20 s, unanswered for 20 s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// Time between pings while calls run.
+    pub every: Duration,
+    /// Time without an answer to one after which the server is gone.
+    pub wait: Duration,
+}
+
+impl Default for KeepAlive {
+    fn default() -> Self {
+        Self { every: Duration::from_secs(20), wait: Duration::from_secs(20) }
+    }
 }
 
 /// A channel whose calls carry protocol version and token.
@@ -68,7 +80,18 @@ impl Interceptor for Credentials {
 /// # Cancel safety
 /// Nothing is left behind.
 pub async fn connect(settings: &ChannelSettings) -> Result<Peer, Error> {
-    let endpoint = endpoint(settings)?;
+    connect_with(settings, KeepAlive::default()).await
+}
+
+/// [`connect`], with a say in when the server counts as gone.
+///
+/// # Errors
+/// As [`connect`].
+///
+/// # Cancel safety
+/// Nothing is left behind.
+pub async fn connect_with(settings: &ChannelSettings, keep_alive: KeepAlive) -> Result<Peer, Error> {
+    let endpoint = endpoint(settings, keep_alive)?;
     let token = settings.token_file.as_deref().map(token::first).transpose()?;
     let token = token.map(|token| {
         let mut value =
@@ -100,15 +123,15 @@ pub fn check_protocol(metadata: &MetadataMap) -> Result<(), Fault> {
     Err(Fault::new(Reason::OtherProtocol, text))
 }
 
-fn endpoint(settings: &ChannelSettings) -> Result<Endpoint, Error> {
+fn endpoint(settings: &ChannelSettings, keep_alive: KeepAlive) -> Result<Endpoint, Error> {
     let wrong = |detail| Error::Url { url: settings.url.clone(), detail };
     let url = normalised(settings).map_err(wrong)?;
     let is_encrypted = url.starts_with("https://");
     let endpoint = Endpoint::from_shared(url)
         .map_err(|_| wrong("give http://HOST:PORT or https://HOST:PORT"))?
         .connect_timeout(CONNECT)
-        .http2_keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PING_WAIT)
+        .http2_keep_alive_interval(keep_alive.every)
+        .keep_alive_timeout(keep_alive.wait)
         .tcp_nodelay(true);
     if !is_encrypted {
         return Ok(endpoint);

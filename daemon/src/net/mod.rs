@@ -14,7 +14,7 @@ mod signals;
 mod subject;
 mod token;
 
-pub use channel::{ChannelSettings, Credentials, Peer, check_protocol, connect};
+pub use channel::{ChannelSettings, Credentials, KeepAlive, Peer, check_protocol, connect, connect_with};
 pub use error::Error;
 pub use principal::Principal;
 pub use server::{Ending, Server};

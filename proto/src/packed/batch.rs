@@ -8,8 +8,15 @@ use shardex_catalog::{
     Operation, RowBatch, ShardId, Value, Values, Warnings,
 };
 
+use shardex_catalog::ColumnType;
+
 use super::codec::{Malformed, Reader, Writer};
 use super::record::{range_from, range_to};
+
+/// Longest packed batch.
+pub const BATCH_BYTES_MAX: usize = 32 << 20;
+/// Bounds what a short batch can claim to hold: an operation takes more memory than bytes.
+const OPERATIONS_MAX: usize = 1 << 17;
 
 const TEXT: u8 = 0;
 const INTEGER: u8 = 1;
@@ -54,18 +61,21 @@ pub fn batch_out(batch: &RowBatch) -> Vec<u8> {
 /// # Errors
 /// [`Malformed`] for anything that [`batch_out`] does not make.
 pub fn batch_in(bytes: &[u8]) -> Result<RowBatch, Malformed> {
+    if bytes.len() > BATCH_BYTES_MAX {
+        return Err(Malformed);
+    }
     let mut input = Reader(bytes);
     let shard = ShardId::new(input.text()?).map_err(|_| Malformed)?;
     let fence = Fence(input.number()?);
     let directories: Vec<_> =
         (0..input.count()?).map(|_| range_from(&mut input)).collect::<Result<_, _>>()?;
     let mut headers = Vec::new();
-    for _ in 0..input.count()? {
+    for _ in 0..input.count_to(OPERATIONS_MAX * 3)? {
         let header = read_header(&mut input, &headers)?;
         headers.push(header);
     }
     let mut operations = Vec::new();
-    for _ in 0..input.count()? {
+    for _ in 0..input.count_to(OPERATIONS_MAX)? {
         let kind = input.byte()?;
         let directory = u32::try_from(input.index(directories.len())?).map_err(|_| Malformed)?;
         operations.push(match kind {
@@ -190,20 +200,23 @@ fn write_values(out: &mut Writer, values: &Values) {
 
 /// Values of a level; an attribute of another one is none.
 fn read_values(input: &mut Reader<'_>, level: Level) -> Result<Values, Malformed> {
-    let count = input.count()?.min(ATTRIBUTES.len() + 1);
+    let count = input.count_to(ATTRIBUTES.len())?;
     let mut entries = Vec::with_capacity(count);
     for _ in 0..count {
         let id = read_id(input, level)?;
-        let value = match input.byte()? {
-            TEXT => Value::Text(input.text()?.into()),
-            INTEGER => Value::Integer(input.signed()?),
-            REAL => Value::Real(f64::from_bits(u64::from_le_bytes(input.array()?))),
+        let value = match (input.byte()?, ATTRIBUTES[id.index()].column) {
+            (TEXT, ColumnType::Text | ColumnType::Items) => Value::Text(input.text()?.into()),
+            (INTEGER, ColumnType::Integer) => Value::Integer(input.signed()?),
+            (REAL, ColumnType::Real) => {
+                let number = f64::from_bits(u64::from_le_bytes(input.array()?));
+                Value::Real(if number.is_finite() { number } else { return Err(Malformed) })
+            }
             _ => return Err(Malformed),
         };
         entries.push((id, value));
     }
     let mut odd = Vec::new();
-    for _ in 0..input.count()? {
+    for _ in 0..input.count_to(ATTRIBUTES.len())? {
         odd.push((read_id(input, level)?, input.text()?.into()));
     }
     Ok(Values::new(entries, odd))
@@ -237,7 +250,7 @@ mod tests {
         let row = |n: u32| FileRow {
             name: FileName::new(format!("{n}.dcm").as_bytes()),
             stamp: FileStamp { size: 7, mtime_ns: -5, ctime_ns: i64::MAX },
-            digest: (n % 2 == 0).then_some(ContentDigest([9; 16])),
+            digest: (n.is_multiple_of(2)).then_some(ContentDigest([9; 16])),
             warnings: Warnings::from_text("charset"),
             sop_instance_uid: format!("1.2.{n}").into(),
             stack: Arc::clone(&stack),
@@ -280,6 +293,79 @@ mod tests {
         assert_eq!(row.stack.digest(), before.stack.digest());
     }
 
+    fn any_values(level: Level) -> impl Strategy<Value = Values> {
+        let ids: Vec<_> = (0..ATTRIBUTES.len()).filter(|id| ATTRIBUTES[*id].level == level).collect();
+        let id = proptest::sample::select(ids);
+        let entry =
+            (id.clone(), any::<i64>(), -1e9..1e9_f64, ".{1,12}").prop_map(|(at, integer, real, text)| {
+                let value = match ATTRIBUTES[at].column {
+                    ColumnType::Text | ColumnType::Items => Value::Text(text.into()),
+                    ColumnType::Integer => Value::Integer(integer),
+                    ColumnType::Real => Value::Real(real),
+                };
+                (AttributeId(u16::try_from(at).expect("a short table")), value)
+            });
+        let odd =
+            (id, ".{0,9}").prop_map(|(at, raw)| (AttributeId(u16::try_from(at).expect("short")), raw.into()));
+        (prop::collection::vec(entry, 0..9), prop::collection::vec(odd, 0..3))
+            .prop_map(|(entries, odd)| Values::new(entries, odd))
+    }
+
+    fn any_stack() -> impl Strategy<Value = Arc<Header>> {
+        (any_values(Level::Study), any_values(Level::Series), any_values(Level::Stack), "[a-z]{1,4}")
+            .prop_map(|(study, series, stack, domain)| {
+                let study = Header::study(Domain::new(&domain).expect("a name"), study);
+                Header::below(&Header::below(&study, series), stack)
+            })
+    }
+
+    prop_compose! {
+        fn any_row(stacks: Vec<Arc<Header>>)(
+            name in "[a-zé ]{1,9}", size: u64, mtime_ns: i64, ctime_ns: i64, digest: Option<[u8; 16]>,
+            warnings in prop::sample::select(vec!["charset".to_owned(), "broken,uid".to_owned(), String::new()]), uid in "[0-9.]{1,20}", stack in prop::sample::select(stacks),
+            values in any_values(Level::File), directory in 0..2_u32, is_removed: bool,
+        ) -> Operation {
+            let name = FileName::new(name.as_bytes());
+            if is_removed {
+                return Operation::Remove { directory, name };
+            }
+            let row = FileRow {
+                name,
+                stamp: FileStamp { size, mtime_ns, ctime_ns },
+                digest: digest.map(ContentDigest),
+                warnings: Warnings::from_text(&warnings),
+                sop_instance_uid: uid.into(),
+                stack,
+                values,
+            };
+            Operation::Upsert { directory, row }
+        }
+    }
+
+    prop_compose! {
+        fn any_batch()(stacks in prop::collection::vec(any_stack(), 1..4))(
+            operations in prop::collection::vec(any_row(stacks), 0..12), fence in any::<u64>(), hash_from in any::<u32>(),
+        ) -> RowBatch {
+            let source = SourceName::new("s").expect("a name");
+            let path = RelativePath::new(b"a/\xFF b");
+            let directories = vec![
+                DirectoryRange { source: source.clone(), path, hash_from, hash_to: u32::MAX },
+                DirectoryRange::whole(source, RelativePath::default()),
+            ];
+            RowBatch { shard: ShardId::new("2019-aa/0").expect("an id"), fence: Fence(fence), directories, operations }
+        }
+    }
+
+    /// Everything of a batch; names and paths hide in its own debug output.
+    fn shown(batch: &RowBatch) -> String {
+        let names = batch.operations.iter().map(|operation| match operation {
+            Operation::Upsert { row, .. } => (row.name.as_bytes().to_vec(), Some(row.stack.digest())),
+            Operation::Remove { name, .. } => (name.as_bytes().to_vec(), None),
+        });
+        let names: Vec<_> = names.collect();
+        format!("{batch:?} {names:?} {:?}", batch.directories[0].path.as_bytes())
+    }
+
     proptest! {
         #[test]
         fn damaged_bytes_never_panic(at in 0_usize..400, to in any::<u8>(), cut in 0_usize..400) {
@@ -295,8 +381,54 @@ mod tests {
         }
 
         #[test]
+        fn a_batch_comes_back_as_it_was(batch in any_batch()) {
+            let read = batch_in(&batch_out(&batch)).expect("what was written");
+            prop_assert_eq!(shown(&read), shown(&batch));
+        }
+
+        #[test]
         fn any_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = batch_in(&bytes);
         }
+    }
+
+    /// A batch of one header table, whose bytes after it are `rest`.
+    fn batch_with(headers: &[u8], rest: &[u8]) -> Result<RowBatch, Malformed> {
+        let mut head = Writer::default();
+        head.text("2019-aa/0");
+        head.number(7);
+        head.number(1);
+        range_to(
+            &mut head,
+            &DirectoryRange::whole(SourceName::new("s").expect("a name"), RelativePath::default()),
+        );
+        batch_in(&[&head.0, headers, rest].concat())
+    }
+
+    #[test]
+    fn hostile_batches_are_refused() {
+        // domain `d`, no values; a series below it; a stack below that.
+        const HEADERS: &[u8] = &[3, 0, 1, b'd', 0, 0, 1, 0, 0, 2, 0, 0];
+        let row = |name: &[u8], stack: u8| {
+            let head = [&[1, UPSERT, 0, stack, u8::try_from(name.len()).expect("short")][..], name].concat();
+            [&head[..], &[0, 0, 0, 0, 0, 1, b'1', 0, 0]].concat()
+        };
+        assert!(batch_with(HEADERS, &row(b"x", 2)).is_ok());
+        for name in [&b""[..], b"a/b", b"a\0", b"..", b"."] {
+            assert!(batch_with(HEADERS, &row(name, 2)).is_err(), "{name:?}");
+        }
+        for stack in [0, 1, 3, 200] {
+            assert!(batch_with(HEADERS, &row(b"x", stack)).is_err(), "a row on header {stack}");
+        }
+        for headers in [
+            &[4, 0, 1, b'd', 0, 0, 1, 0, 0, 2, 0, 0, 3, 0, 0][..], // below a stack
+            &[1, 1, 0, 0],                                         // its own parent
+            &[1, 0, 1, b'd', 1, 0xFF, 0xFF, 3, TEXT, 1, b'x', 0],  // no such attribute
+            &[1, 0, 1, b'd', 1, 0, REAL, 0, 0, 0, 0, 0, 0, 0, 0, 0], // another type
+            &[0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1],
+        ] {
+            assert!(batch_with(headers, &[0]).is_err(), "{headers:?}");
+        }
+        assert_eq!(batch_in(&vec![0; BATCH_BYTES_MAX + 1]).err(), Some(Malformed));
     }
 }

@@ -17,10 +17,10 @@ pub(super) struct Writer(pub(super) Vec<u8>);
 impl Writer {
     pub(super) fn number(&mut self, mut value: u64) {
         while value >= 0x80 {
-            self.0.push((value & 0x7F) as u8 | 0x80);
+            self.0.push(value.to_le_bytes()[0] | 0x80);
             value >>= 7;
         }
-        self.0.push(value as u8);
+        self.0.push(value.to_le_bytes()[0]);
     }
 
     pub(super) fn signed(&mut self, value: i64) {
@@ -79,6 +79,11 @@ impl<'a> Reader<'a> {
     pub(super) fn count(&mut self) -> Result<usize, Malformed> {
         let count = usize::try_from(self.number()?).map_err(|_| Malformed)?;
         if count > self.0.len() { Err(Malformed) } else { Ok(count) }
+    }
+
+    /// [`Reader::count`], at most `max`.
+    pub(super) fn count_to(&mut self, max: usize) -> Result<usize, Malformed> {
+        self.count().and_then(|count| if count > max { Err(Malformed) } else { Ok(count) })
     }
 
     /// An index below `end`.

@@ -8,7 +8,7 @@ mod codec;
 mod record;
 mod search;
 
-pub use batch::{batch_in, batch_out};
+pub use batch::{BATCH_BYTES_MAX, batch_in, batch_out};
 pub use codec::Malformed;
 pub use record::{changes_in, changes_out, range_in, range_out, record_in, record_out};
 pub use search::{search_in, search_out};

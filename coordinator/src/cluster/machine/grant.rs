@@ -1,106 +1,206 @@
-//! Who gets which unit, and who is asked to give a part of one.
+//! Who gets which unit, and why not.
 
 use std::time::Duration;
 
-use super::report::{Grant, Reply, Report};
-use super::state::{EXCLUSIONS_MAX, Holder, Job, JobState, Kind, Mount, Source, State, Unit};
+use shardex_catalog::{Domain, SourceName};
 
-/// Gives waiting units to a worker with free slots: by priority, then by number.
-pub(super) fn grant(state: &mut State, report: &Report, reply: &mut Reply, now: Duration) {
-    // Without a home there is no ledger to write to.
-    if state.cluster.home.is_none() {
-        return;
-    }
-    for _ in 0..report.free_slots.min(64) {
-        let Some((job, unit)) = next(state, report, now) else { return };
-        let fence = state.next_fence();
-        let Some(found) = state.jobs.get_mut(&job).and_then(|job| job.units.get_mut(&unit)) else { return };
-        found.holder = Some(Holder { worker: report.worker.clone(), session: report.session, fence });
-        let granted = found.clone();
-        note_marker(state, report, &granted.source);
-        if let Some(live) = state.live.get_mut(&report.worker) {
-            live.free_slots = live.free_slots.saturating_sub(1);
+use super::job::{JobSource, Options};
+use super::live::LiveWorker;
+use super::mount::{Identity, Usable};
+use super::state::{Moment, State};
+use super::unit::Hold;
+use super::{Job, Phase, Task, Unit, WorkerName};
+
+/// A unit that a worker holds from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Grant {
+    pub(crate) job: u64,
+    pub(crate) unit: u64,
+    pub(crate) fence: u64,
+    /// The lowest fence of the job.
+    pub(crate) job_fence: u64,
+    pub(crate) task: Task,
+    pub(crate) domain: Option<Domain>,
+    pub(crate) options: Options,
+    pub(crate) root_was_listed: bool,
+    pub(crate) root_is_empty: bool,
+    pub(crate) identity_changed: bool,
+}
+
+impl State {
+    /// Gives a worker up to `slots` units. Its mounts and its session are those of its last report.
+    pub(super) fn grant(&mut self, worker: &WorkerName, slots: u32, now: Moment) {
+        for _ in 0..slots {
+            let Some((job, unit)) = self.next_unit_for(worker, now) else { return };
+            self.give(worker, job, unit);
         }
-        reply.granted.push(Grant { job, unit: granted, fence });
     }
-}
 
-fn next(state: &State, report: &Report, now: Duration) -> Option<(u64, u64)> {
-    let mut jobs: Vec<&Job> = state.jobs.values().filter(|job| job.state == JobState::Running).collect();
-    jobs.sort_by_key(|job| (-job.priority, job.job));
-    jobs.into_iter().find_map(|job| {
-        let fits = |unit: &&Unit| {
-            unit.holder.is_none()
-                && unit.not_before <= now
-                && may_take(state, job, unit, &report.mounts, &report.worker)
-        };
-        job.units.values().find(fits).map(|unit| (job.job, unit.unit))
-    })
-}
-
-/// Whether a worker with these mounts may work on a unit.
-fn may_take(state: &State, job: &Job, unit: &Unit, mounts: &[Mount], worker: &str) -> bool {
-    if unit.kind == Kind::Heal {
-        return true;
-    }
-    let Some(mount) = mounts.iter().find(|mount| mount.name == unit.source) else { return false };
-    let source = state.cluster.sources.get(&unit.source);
-    let holders: std::collections::BTreeSet<&str> = job
-        .units
-        .values()
-        .filter(|other| other.source == unit.source)
-        .filter_map(|other| Some(other.holder.as_ref()?.worker.as_str()))
-        .collect();
-    let most = job.options.workers_max.map_or(usize::MAX, |most| most.max(1) as usize);
-    why_not(mount, source).is_none() && (holders.contains(worker) || holders.len() < most)
-}
-
-/// Why a mount is not taken for the source; `None` if it is.
-pub(crate) fn why_not(mount: &Mount, source: Option<&Source>) -> Option<&'static str> {
-    if mount.root_entries == 0 {
-        return Some("its root is empty or cannot be listed: is it mounted?");
-    }
-    let known = source.and_then(|source| source.marker.as_ref());
-    match known {
-        Some(known) if mount.marker.as_ref() != Some(known) => Some(
-            "the file .shardex-source in its root is not the one that the source had: is the right one mounted?",
-        ),
-        _ => None,
-    }
-}
-
-/// A marker counts from the first time that it is seen.
-fn note_marker(state: &mut State, report: &Report, source: &str) {
-    let marker =
-        report.mounts.iter().find(|mount| mount.name == source).and_then(|mount| mount.marker.clone());
-    if let Some(known) = state.cluster.sources.get_mut(source)
-        && known.marker.is_none()
-    {
-        known.marker = marker;
-    }
-}
-
-/// Units of this worker of which a part is wanted: others are idle, and nothing waits for them.
-pub(super) fn splits(state: &State, report: &Report, now: Duration) -> Vec<u64> {
-    let mut wanted = Vec::new();
-    for job in state.jobs.values().filter(|job| job.state == JobState::Running) {
-        let waiting = job.units.values().filter(|unit| unit.holder.is_none()).count();
-        let own = job.units.values().filter(|unit| {
-            unit.kind == Kind::Walk
-                && unit.exclusions.len() < EXCLUSIONS_MAX
-                && unit.holder.as_ref().is_some_and(|holder| holder.worker == report.worker)
-        });
-        for unit in own {
-            let idle = state.live.iter().filter(|(name, live)| {
-                live.free_slots > 0
-                    && !live.is_draining
-                    && live.lease_until > now
-                    && may_take(state, job, unit, &live.mounts, name)
+    /// The first unit that a worker may take.
+    fn next_unit_for(&mut self, worker: &WorkerName, now: Moment) -> Option<(u64, u64)> {
+        let live = self.live.workers.get(worker).filter(|live| !live.is_draining)?.clone();
+        for number in self.durable.open_jobs() {
+            if self.blocked_by(number).is_some() {
+                continue;
+            }
+            let job = self.durable.jobs.get(&number)?;
+            if job.units.values().all(|unit| unit.hold.is_some()) {
+                continue;
+            }
+            let found = job.units.iter().find(|(unit, what)| {
+                what.hold.is_none()
+                    && !self.is_backing_off(**unit, now)
+                    && self.obstacle(job, what, worker, &live).is_none()
             });
-            if idle.count() > waiting {
-                wanted.push(unit.unit);
+            let found = found.map(|(unit, _)| *unit);
+            if found.is_some() && !self.ensure_home(now) {
+                return None;
+            }
+            if let Some(unit) = found {
+                return Some((number, unit));
             }
         }
+        None
     }
-    wanted
+
+    pub(super) fn is_backing_off(&self, unit: u64, now: Moment) -> bool {
+        self.live.not_before.get(&unit).is_some_and(|moment| now.elapsed < *moment)
+    }
+
+    /// The job that another one waits for, itself if it is paused: jobs over one source go one after
+    /// the other, and one that has begun goes first.
+    pub(super) fn blocked_by(&self, number: u64) -> Option<u64> {
+        let job = self.durable.jobs.get(&number)?;
+        if job.phase != Phase::Open {
+            return Some(number);
+        }
+        let order = self.durable.open_jobs();
+        let own = order.iter().position(|other| *other == number)?;
+        let blocks = |at: usize, other: &Job| {
+            let goes_first = match (other.has_begun, job.has_begun) {
+                (true, false) => true,
+                (false, true) => false,
+                (true, true) => at < own,
+                (false, false) => at < own && other.phase == Phase::Open,
+            };
+            at != own && goes_first && other.shares_source(job)
+        };
+        let mut others = order.iter().enumerate();
+        others
+            .find(|(at, other)| self.durable.jobs.get(other).is_some_and(|other| blocks(*at, other)))
+            .map(|(_, n)| *n)
+    }
+
+    /// Why a worker may not take a unit of a job that may run.
+    pub(super) fn obstacle(
+        &self,
+        job: &Job,
+        unit: &Unit,
+        worker: &WorkerName,
+        live: &LiveWorker,
+    ) -> Option<&'static str> {
+        let source = unit.task.source()?;
+        let Some(mount) = live.mounts.get(source) else { return Some("no worker has its source mounted") };
+        if let Usable::No(why) = mount.is_usable(self.identity(source)) {
+            return Some(why);
+        }
+        let is_full = job.options.workers_max.is_some_and(|most| {
+            let mut others: Vec<_> = job
+                .running_walks()
+                .filter(|(_, other)| other.task.source() == Some(source))
+                .filter_map(|(_, other)| other.hold.as_ref().map(|hold| &hold.worker))
+                .filter(|holder| *holder != worker)
+                .collect();
+            others.sort();
+            others.dedup();
+            u32::try_from(others.len()).unwrap_or(u32::MAX) >= most
+        });
+        is_full.then_some("as many workers read its source as may")
+    }
+
+    pub(super) fn identity(&self, source: &SourceName) -> &Identity {
+        self.durable.cluster.sources.get(source).map_or(&Identity::Unseen, |known| &known.identity)
+    }
+
+    /// Gives a unit away under a new fence.
+    fn give(&mut self, worker: &WorkerName, job: u64, unit: u64) {
+        let Some(live) = self.live.workers.get(worker) else { return };
+        let Some(session) = live.session else { return };
+        let mounts = live.mounts.clone();
+        let fence = self.durable.next_fence();
+        let hold = Hold { worker: worker.clone(), session, fence, is_stopping: false };
+        let Some(known) = self.durable.job_mut(job) else { return };
+        known.has_begun = true;
+        known.fence.get_or_insert(fence);
+        let accepts = known.options.accept_deletions;
+        let Some(what) = known.units.get_mut(&unit) else { return };
+        what.hold = Some(hold);
+        let source = what.task.source().cloned();
+        self.live.not_before.remove(&unit);
+        if let Some(source) = source
+            && let Some(mount) = mounts.get(&source)
+        {
+            self.note_identity(job, &source, mount.marker.as_deref(), accepts);
+        }
+    }
+
+    /// Notes what the root of a source is when somebody begins to read it.
+    fn note_identity(&mut self, job: u64, source: &SourceName, marker: Option<&str>, accepts: bool) {
+        let found = Identity::Seen(marker.map(str::to_owned));
+        if *self.identity(source) == found {
+            return;
+        }
+        // Another identity is kept out until somebody accepts what it deletes.
+        let is_new = *self.identity(source) == Identity::Unseen || accepts;
+        if is_new {
+            if let Some(known) = self.durable.cluster_mut().sources.get_mut(source) {
+                known.identity = found;
+            }
+        } else if let Some(of_job) = self.durable.job_mut(job).and_then(|job| job.source_mut(source)) {
+            of_job.identity_changed = true;
+        }
+    }
+
+    /// The units that a worker's process holds, as it is told.
+    pub(super) fn grants_of(&self, worker: &WorkerName, session: u64) -> Vec<Grant> {
+        let jobs = self.durable.jobs.values().filter(|job| job.is_open());
+        let units = jobs.flat_map(|job| job.units.iter().map(move |(number, unit)| (job, *number, unit)));
+        let held = units.filter_map(|(job, number, unit)| {
+            let hold = unit.hold.as_ref()?;
+            let is_own = hold.worker == *worker && hold.session == session && !hold.is_stopping;
+            is_own.then(|| grant_of(job, number, unit, hold.fence))
+        });
+        held.collect()
+    }
+
+    /// Units that anybody holds, with their fences.
+    pub(super) fn fences(&self) -> Vec<(u64, u64)> {
+        let jobs = self.durable.jobs.values().filter(|job| job.is_open());
+        let units = jobs.flat_map(|job| job.units.iter());
+        units.filter_map(|(number, unit)| Some((*number, unit.hold.as_ref()?.fence))).collect()
+    }
+}
+
+fn grant_of(job: &Job, number: u64, unit: &Unit, fence: u64) -> Grant {
+    let source: Option<&JobSource> = unit.task.source().and_then(|name| job.source(name));
+    Grant {
+        job: job.number,
+        unit: number,
+        fence,
+        job_fence: job.fence.unwrap_or(fence),
+        task: unit.task.clone(),
+        domain: source.map(|source| source.domain.clone()),
+        options: job.options.clone(),
+        root_was_listed: source.is_some_and(|source| source.root_was_listed),
+        root_is_empty: source.is_some_and(|source| source.root_is_empty),
+        identity_changed: source.is_some_and(|source| source.identity_changed),
+    }
+}
+
+/// Time before the next attempt: doubles, up to five minutes, and is spread by half around.
+pub(super) fn backoff(failures: u32, random: u64) -> Duration {
+    const FIRST_MS: u64 = 1000;
+    const LONGEST_MS: u64 = 300_000;
+    let doubled = FIRST_MS.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(LONGEST_MS);
+    Duration::from_millis(doubled / 2 + random % doubled)
 }

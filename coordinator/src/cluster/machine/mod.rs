@@ -1,35 +1,39 @@
-//! What the leader decides. Pure: state and event in, changed state and answer out; time and chance
-//! are arguments.
+//! What the cluster's coordinator decides: pure, over a small state.
+//!
+//! Every function takes the state and the moment, changes the state, and says what to answer. Nothing
+//! here reads a clock, draws a random number, waits, or knows where the state is kept. Whoever calls
+//! makes the durable part durable before an answer leaves the process.
 
+mod advance;
 mod grant;
-mod lifecycle;
-mod placement;
+mod job;
+mod live;
+mod map;
+mod mount;
+mod name;
+mod orders;
 mod refusal;
 mod report;
+mod split;
 mod state;
+pub(super) mod text;
+mod totals;
+mod unit;
+mod view;
+
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
-pub(crate) use grant::why_not;
-pub(crate) use lifecycle::{Change, Order};
-pub(crate) use refusal::Refusal;
-pub(crate) use report::{End, Finished, Grant, Holdings, Report, Told};
-pub(crate) use state::{Cluster, Job, Kind, Mount, Options, State, Totals, Unit};
-
-/// The leader's times.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Timing {
-    /// How long what a worker holds is its own after a report.
-    pub(crate) lease: Duration,
-    /// When this leader began, by its clock.
-    pub(crate) began: Duration,
-}
-
-impl Timing {
-    /// Time before a second attempt: half a lease to a whole one.
-    fn backoff(&self, jitter: f64) -> Duration {
-        self.lease.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
-    }
-}
+pub(super) use grant::Grant;
+pub(super) use job::{Ending, Job, Options, Phase, Submit};
+pub(super) use map::Map;
+pub(super) use mount::Mount;
+pub(super) use name::WorkerName;
+pub(super) use refusal::Refusal;
+pub(super) use report::{End, Finished, Holdings, Reply, Report, UnitReport};
+pub(super) use state::{Cluster, Durable, Limits, Moment, State};
+pub(super) use totals::Totals;
+pub(super) use unit::{Task, Unit};
+pub(super) use view::{JobView, UnitView, WorkerState, WorkerView};

@@ -1,27 +1,39 @@
-//! Why the leader does not do what it is asked.
+//! Why a request is refused.
 
-/// A refusal, with the next step.
+use super::WorkerName;
+
+/// A request changes nothing, and its caller learns why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
+    /// A newer process has the worker's name.
+    #[error("another process reports as worker `{0}` now: two must not have one name")]
+    Replaced(WorkerName),
+    /// The stored state is older than the stores.
     #[error(
-        "worker `{worker}` has stores that were written after this state of the cluster was saved: the coordinators' \
-         store was put back from an older copy; run `shardex recover --coordinator URL` when all workers are up"
+        "worker `{worker}` has seen fence {seen}, the coordinators' state knows none above {known}: it was put back \
+         from a backup; run `shardex recover` on it"
     )]
-    OlderState { worker: String },
-    #[error("the worker's archive places studies otherwise than the cluster: it belongs to another one")]
-    OtherPlacement,
-    #[error("there is no job {0}")]
-    NoJob(u64),
-    #[error("job {0} has ended")]
-    Ended(u64),
-    #[error("a job needs sources, each named once")]
-    NoSources,
-    #[error("source `{name}` is of domain `{known}`: a source keeps its domain")]
-    OtherDomain { name: String, known: String },
-    #[error("there is no worker `{0}`")]
-    NoWorker(String),
-    #[error("worker `{0}` reports: stop it first")]
-    StillAlive(String),
-    #[error("no worker that owns stores is alive: start one")]
-    NoOwner,
+    Restored {
+        /// Who knows better.
+        worker: WorkerName,
+        /// The fence it has seen.
+        seen: u64,
+        /// The highest that the state knows.
+        known: u64,
+    },
+    /// The worker's rows have other columns.
+    #[error("worker and coordinator index different attributes: run the same release of shardex on both")]
+    OtherSchema,
+    /// The request makes no sense.
+    #[error("{0}")]
+    BadRequest(String),
+    /// What is named is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// Not now, or not so.
+    #[error("{0}")]
+    Refused(String),
+    /// Nobody can own a shard.
+    #[error("no worker that owns stores is alive: start one with --archive")]
+    NoOwners,
 }

@@ -1,40 +1,42 @@
-//! What the leader makes of a worker's report.
+//! What a worker says, and what it is told.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use shardex_catalog::Span;
+use shardex_catalog::{ShardId, SourceName, Span};
 
-use super::refusal::Refusal;
-use super::state::{EXCLUSIONS_MAX, Kind, Live, Mount, State, Totals, Unit};
-use super::{Timing, grant, lifecycle};
+use super::advance::Attempt;
+use super::state::{Moment, State};
+use super::{Grant, Map, Mount, Refusal, Task, Totals, WorkerName};
 
-/// A worker's report.
-#[derive(Clone, Debug, Default)]
+/// What a worker is, holds and has done.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Report {
-    pub(crate) worker: String,
+    pub(crate) worker: WorkerName,
     pub(crate) session: u64,
     pub(crate) url: String,
-    pub(crate) mounts: Vec<Mount>,
-    /// What it owns; `None` if it owns no stores.
+    pub(crate) mounts: BTreeMap<SourceName, Mount>,
+    /// `None`: it owns no stores.
     pub(crate) holdings: Option<Holdings>,
     pub(crate) free_slots: u32,
-    pub(crate) units: Vec<Told>,
+    pub(crate) units: Vec<UnitReport>,
     pub(crate) is_draining: bool,
+    pub(crate) map_version: u64,
+    pub(crate) schema_digest: Vec<u8>,
 }
 
 /// What a worker's folder holds.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Holdings {
-    pub(crate) shards: BTreeMap<String, u64>,
+    pub(crate) shards: BTreeMap<ShardId, u64>,
     pub(crate) is_home: bool,
     pub(crate) highest_fence: u64,
     pub(crate) placement: String,
 }
 
-/// What a worker says of a unit.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Told {
+/// A unit as its holder sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UnitReport {
     pub(crate) unit: u64,
     pub(crate) fence: u64,
     pub(crate) totals: Totals,
@@ -43,245 +45,215 @@ pub(crate) struct Told {
 }
 
 /// How a unit ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum End {
+    /// Everything is recorded.
     Finished(Finished),
+    /// It was given up: why.
     Failed(String),
 }
 
-/// What a finished unit says.
-#[derive(Clone, Debug, Default)]
+/// What a finished unit leaves to be known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Finished {
     pub(crate) unreadable_directories: u64,
-    pub(crate) root: Option<(bool, bool)>,
+    /// What a walk from the root saw: whether it was listed.
+    pub(crate) root_was_listed: Option<bool>,
+    pub(crate) root_is_empty: bool,
+    /// Why a finish holds deletions.
     pub(crate) held: Option<String>,
 }
 
-/// A unit given to a worker.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Grant {
-    pub(crate) job: u64,
-    pub(crate) unit: Unit,
-    pub(crate) fence: u64,
-}
-
-/// The leader's answer.
-#[derive(Clone, Debug, Default)]
+/// What the worker is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reply {
     pub(crate) granted: Vec<Grant>,
     pub(crate) dropped: Vec<u64>,
     pub(crate) split_wanted: Vec<u64>,
     pub(crate) split_done: Vec<u64>,
+    pub(crate) fences: Vec<(u64, u64)>,
+    pub(crate) map: Option<Arc<Map>>,
+    pub(crate) placement: String,
 }
 
 impl State {
-    /// Takes a report. `jitter` from 0 to 1 spreads second attempts.
-    pub(crate) fn report(
-        &mut self,
-        report: &Report,
-        timing: &Timing,
-        now: Duration,
-        jitter: f64,
-    ) -> Result<Reply, Refusal> {
-        self.take_worker(report, timing, now)?;
-        self.expire(timing, now);
+    /// Takes a report. Taking it twice changes nothing more than the time of the lease.
+    pub(crate) fn report(&mut self, report: &Report, now: Moment) -> Result<Reply, Refusal> {
+        self.check(report)?;
+        self.tick(now);
+        self.join(report, now);
         let mut reply = Reply::default();
-        for told in &report.units {
-            self.take_unit(report, told, &mut reply, timing, now, jitter);
+        for unit in &report.units {
+            self.take_unit(report, unit, &mut reply, now);
         }
-        lifecycle::advance(self);
-        if !report.is_draining {
-            grant::grant(self, report, &mut reply, now);
-        }
-        reply.split_wanted = grant::splits(self, report, now);
+        self.let_go_of_stopped(report, now);
+        self.advance(now);
+        self.hand_out(report, now);
+        reply.split_wanted = self.split_wanted(&report.worker, now);
+        reply.split_wanted.retain(|unit| report.units.iter().any(|own| own.unit == *unit));
+        reply.granted = self.grants_of(&report.worker, report.session);
+        reply.fences = self.fences();
+        reply.map = (report.map_version != self.durable.map.version).then(|| Arc::clone(&self.durable.map));
+        reply.placement = self.durable.cluster.placement.clone().unwrap_or_default();
         Ok(reply)
     }
 
-    /// Notes who reports, and adopts what nobody owns.
-    fn take_worker(&mut self, report: &Report, timing: &Timing, now: Duration) -> Result<(), Refusal> {
-        if let Some(holdings) = &report.holdings {
-            self.check_fence(holdings, &report.worker)?;
-            self.check_placement(holdings)?;
+    fn check(&self, report: &Report) -> Result<(), Refusal> {
+        let worker = &report.worker;
+        let cluster = &self.durable.cluster;
+        if self.live.workers.get(worker).is_some_and(|live| live.replaced.contains(&report.session)) {
+            return Err(Refusal::Replaced(worker.clone()));
         }
-        let live = Live {
-            session: report.session,
-            url: report.url.clone(),
-            mounts: report.mounts.clone(),
-            free_slots: report.free_slots,
-            is_draining: report.is_draining,
-            is_owner: report.holdings.is_some(),
-            bytes: BTreeMap::new(),
-            heard: now,
-            lease_until: now + timing.lease,
-        };
-        let before = self.live.insert(report.worker.clone(), live);
-        if before.is_some_and(|before| before.session != report.session) {
-            // The process before is gone, and with it what it worked on.
-            self.let_go(|holder| holder.worker == report.worker && holder.session != report.session);
+        let ours = &self.limits.schema_digest;
+        if *ours != report.schema_digest {
+            return Err(Refusal::OtherSchema);
         }
-        if let Some(holdings) = &report.holdings {
-            self.adopt(report, holdings);
+        let Some(holdings) = &report.holdings else { return Ok(()) };
+        if report.url.is_empty() {
+            return Err(Refusal::BadRequest("`url` is required of a worker that owns stores".into()));
+        }
+        if cluster.workers.contains(worker) && holdings.highest_fence > cluster.last_fence {
+            let (seen, known) = (holdings.highest_fence, cluster.last_fence);
+            return Err(Refusal::Restored { worker: worker.clone(), seen, known });
+        }
+        let theirs = &holdings.placement;
+        if cluster.placement.as_ref().is_some_and(|ours| !theirs.is_empty() && ours != theirs) {
+            return Err(Refusal::Refused(format!(
+                "the archive of worker `{worker}` places studies in another way than the cluster: both must say the \
+                 same in `[placement]` of archive.toml"
+            )));
+        }
+        if let Some(home) = self.durable.map.home.as_ref().filter(|home| holdings.is_home && *home != worker)
+        {
+            return Err(Refusal::Refused(format!(
+                "the archive of worker `{worker}` has a ledger, but worker `{home}` is home: one archive per cluster; \
+                 start it on an empty folder"
+            )));
         }
         Ok(())
     }
 
-    /// A store that has seen a higher fence than this state ever gave: the state is an older copy.
-    fn check_fence(&mut self, holdings: &Holdings, worker: &str) -> Result<(), Refusal> {
-        if holdings.highest_fence <= self.cluster.last_fence {
-            return Ok(());
+    /// Notes what the worker is.
+    fn join(&mut self, report: &Report, now: Moment) {
+        let worker = &report.worker;
+        if !self.durable.cluster.workers.contains(worker) {
+            let cluster = self.durable.cluster_mut();
+            cluster.workers.insert(worker.clone());
+            let seen = report.holdings.as_ref().map_or(0, |holdings| holdings.highest_fence);
+            cluster.last_fence = cluster.last_fence.max(seen);
         }
-        let is_known = self.cluster.shards.values().any(|owner| owner == worker)
-            || self.cluster.home.as_deref() == Some(worker);
-        if is_known {
-            return Err(Refusal::OlderState { worker: worker.to_owned() });
+        self.release_where(now, |unit| {
+            unit.hold.as_ref().is_some_and(|hold| hold.worker == *worker && hold.session != report.session)
+        });
+        let live = self.live.workers.entry(worker.clone()).or_default();
+        live.take_session(report.session);
+        live.expires = now.elapsed + self.limits.lease;
+        live.heard = now.elapsed;
+        live.url.clone_from(&report.url);
+        live.mounts.clone_from(&report.mounts);
+        live.is_owner = report.holdings.is_some();
+        live.is_draining = report.is_draining;
+        live.shards.clear();
+        let Some(holdings) = &report.holdings else { return };
+        live.shards.clone_from(&holdings.shards);
+        if self.durable.cluster.placement.is_none() && !holdings.placement.is_empty() {
+            self.durable.cluster_mut().placement = Some(holdings.placement.clone());
         }
-        // An archive that was filled elsewhere.
-        self.cluster.last_fence = holdings.highest_fence;
-        Ok(())
+        self.adopt(worker, &report.url, holdings.is_home, &holdings.shards);
     }
 
-    fn check_placement(&mut self, holdings: &Holdings) -> Result<(), Refusal> {
-        if holdings.placement.is_empty() {
-            return Ok(());
-        }
-        match &self.cluster.placement {
-            Some(known) if *known == holdings.placement => Ok(()),
-            Some(_) => Err(Refusal::OtherPlacement),
-            None => {
-                self.cluster.placement = Some(holdings.placement.clone());
-                Ok(())
+    fn take_unit(&mut self, report: &Report, said: &UnitReport, reply: &mut Reply, now: Moment) {
+        let Some((job, is_stopping)) = self.held_as(report, said) else {
+            // Unless it is named under its right fence, too.
+            let holds = |other: &UnitReport| other.unit == said.unit && self.held_as(report, other).is_some();
+            if !report.units.iter().any(holds) {
+                reply.dropped.push(said.unit);
             }
-        }
-    }
-
-    fn adopt(&mut self, report: &Report, holdings: &Holdings) {
-        let mut has_changed = false;
-        let may_be_home =
-            holdings.is_home || self.cluster.home_was_lost || !self.others_own_shards(&report.worker);
-        if self.cluster.home.is_none() && may_be_home {
-            self.cluster.home = Some(report.worker.clone());
-            self.cluster.home_was_lost = false;
-            has_changed = true;
-        }
-        for (shard, bytes) in &holdings.shards {
-            let owner = self.cluster.shards.entry(shard.clone()).or_insert_with(|| {
-                has_changed = true;
-                report.worker.clone()
-            });
-            if *owner == report.worker
-                && let Some(live) = self.live.get_mut(&report.worker)
-            {
-                live.bytes.insert(shard.clone(), *bytes);
-            }
-        }
-        if self.cluster.urls.get(&report.worker) != Some(&report.url) {
-            self.cluster.urls.insert(report.worker.clone(), report.url.clone());
-            has_changed = true;
-        }
-        if has_changed {
-            self.map_has_changed();
-        }
-    }
-
-    /// Shards without a home belong to an archive whose home has not reported yet.
-    fn others_own_shards(&self, worker: &str) -> bool {
-        self.cluster.shards.values().any(|owner| owner != worker)
-    }
-
-    fn take_unit(
-        &mut self,
-        report: &Report,
-        told: &Told,
-        reply: &mut Reply,
-        timing: &Timing,
-        now: Duration,
-        jitter: f64,
-    ) {
-        let holds = |unit: &Unit| {
-            unit.holder.as_ref().is_some_and(|holder| {
-                holder.worker == report.worker
-                    && holder.session == report.session
-                    && holder.fence == told.fence
-            })
-        };
-        let job = self.jobs.values().find(|job| job.units.get(&told.unit).is_some_and(holds));
-        let Some((job, unit)) = job.map(|job| (job.job, told.unit)) else {
-            reply.dropped.push(told.unit);
             return;
         };
-        if !told.set_aside.is_empty() && self.split(job, unit, &told.set_aside) {
-            reply.split_done.push(unit);
+        if !said.set_aside.is_empty() && self.split(job, said.unit, &said.set_aside) {
+            reply.split_done.push(said.unit);
         }
-        let Some(job) = self.jobs.get_mut(&job) else { return };
-        match &told.end {
+        match &said.end {
             None => {
-                if let Some(unit) = job.units.get_mut(&unit) {
-                    unit.progress = told.totals.clone();
+                self.live.progress.insert(said.unit, said.totals.clone());
+                if is_stopping {
+                    reply.dropped.push(said.unit);
                 }
+                return;
             }
-            Some(End::Finished(finished)) => {
-                reply.dropped.push(unit);
-                if let Some(unit) = job.units.remove(&unit) {
-                    lifecycle::finished(job, &unit, finished, &told.totals);
-                }
+            Some(End::Finished(finished)) => self.finish(job, said, finished),
+            Some(End::Failed(_)) if report.is_draining || is_stopping => {
+                self.let_go(job, said.unit, Attempt::GivenBack, now);
             }
-            Some(End::Failed(why)) => {
-                reply.dropped.push(unit);
-                // Who drains gives back what is sound.
-                let counts = !report.is_draining;
-                lifecycle::failed(job, unit, why, counts.then(|| now + timing.backoff(jitter)));
-            }
+            Some(End::Failed(why)) => self.let_go(job, said.unit, Attempt::Failed(why), now),
+        }
+        reply.dropped.push(said.unit);
+    }
+
+    /// The job of a reported unit, if the reporter holds it so; and whether it is to let go.
+    fn held_as(&self, report: &Report, said: &UnitReport) -> Option<(u64, bool)> {
+        let job = self.durable.job_of(said.unit)?;
+        let unit = self.durable.jobs.get(&job)?.units.get(&said.unit)?;
+        let is_held = unit.is_held(&report.worker, report.session, said.fence);
+        is_held.then(|| (job, unit.hold.as_ref().is_some_and(|hold| hold.is_stopping)))
+    }
+
+    /// A unit is done: its counts go to the job, and it is gone.
+    fn finish(&mut self, job: u64, said: &UnitReport, finished: &Finished) {
+        self.live.forget(said.unit);
+        let Some(job) = self.durable.job_mut(job) else { return };
+        let Some(unit) = job.units.remove(&said.unit) else { return };
+        job.totals.add(&said.totals);
+        job.unreadable_directories =
+            job.unreadable_directories.saturating_add(finished.unreadable_directories);
+        let Some(source) = unit.task.source() else { return };
+        if let (Task::Walk { .. }, Some(was_listed), Some(source)) =
+            (&unit.task, finished.root_was_listed, job.source_mut(source))
+        {
+            source.root_was_listed = was_listed;
+            source.root_is_empty = finished.root_is_empty;
+        }
+        if let (Task::Finish { .. }, Some(why)) = (&unit.task, &finished.held) {
+            job.held.insert(source.clone(), why.clone());
         }
     }
 
-    /// Makes units of what a holder has set aside. Done again, it changes nothing. False if the
-    /// holder must keep it.
-    fn split(&mut self, job: u64, unit: u64, set_aside: &[Span]) -> bool {
-        let mut children = Vec::new();
-        for span in set_aside {
-            let Some(parent) = self.jobs.get_mut(&job).and_then(|job| job.units.get_mut(&unit)) else {
-                return false;
-            };
-            let is_done = parent.exclusions.iter().any(|known| known.covers(span));
-            if is_done {
-                continue;
-            }
-            if parent.kind != Kind::Walk || !parent.root.covers(span) {
-                return false;
-            }
-            let mut exclusions = parent.exclusions.clone();
-            span.clone().add_to(&mut exclusions);
-            if exclusions.len() > EXCLUSIONS_MAX {
-                return false;
-            }
-            parent.exclusions = exclusions;
-            children.push((parent.source.clone(), span.clone()));
+    /// What its holder was told to stop and no longer names is nobody's.
+    fn let_go_of_stopped(&mut self, report: &Report, now: Moment) {
+        let named: BTreeSet<_> = report.units.iter().map(|said| (said.unit, said.fence)).collect();
+        let units = self
+            .durable
+            .jobs
+            .values()
+            .flat_map(|job| job.units.iter().map(|(unit, what)| (job.number, *unit, what)));
+        let gone: Vec<_> = units
+            .filter(|(_, unit, what)| {
+                what.hold.as_ref().is_some_and(|hold| {
+                    hold.worker == report.worker && hold.is_stopping && !named.contains(&(*unit, hold.fence))
+                })
+            })
+            .map(|(job, unit, _)| (job, unit))
+            .collect();
+        for (job, unit) in gone {
+            self.let_go(job, unit, Attempt::GivenBack, now);
         }
-        for (source, span) in children {
-            let child = Unit::new(self.next_unit(), Kind::Walk, &source, span);
-            if let Some(job) = self.jobs.get_mut(&job) {
-                job.units.insert(child.unit, child);
-            }
-        }
-        true
     }
 
-    /// Takes units back from workers whose leases are over.
-    pub(crate) fn expire(&mut self, timing: &Timing, now: Duration) {
-        let live = self.live.clone();
-        // Of a worker that this leader has not heard of, an earlier one may have given the lease.
-        let is_over = |worker: &str| match live.get(worker) {
-            Some(live) => live.lease_until <= now,
-            None => timing.began + timing.lease <= now,
-        };
-        self.let_go(|holder| is_over(&holder.worker));
-    }
-
-    pub(super) fn let_go(&mut self, is_lost: impl Fn(&super::state::Holder) -> bool) {
-        for unit in self.jobs.values_mut().flat_map(|job| job.units.values_mut()) {
-            if unit.holder.as_ref().is_some_and(&is_lost) {
-                unit.holder = None;
-            }
+    /// Gives the worker units for the slots that are really free: those of grants that it has not
+    /// heard of are taken.
+    fn hand_out(&mut self, report: &Report, now: Moment) {
+        let unheard = self.grants_of(&report.worker, report.session).into_iter().filter(|grant| {
+            !report.units.iter().any(|said| said.unit == grant.unit && said.fence == grant.fence)
+        });
+        let unheard = u32::try_from(unheard.count()).unwrap_or(u32::MAX);
+        let slots = if report.is_draining { 0 } else { report.free_slots.saturating_sub(unheard) };
+        let before = self.durable.cluster.last_fence;
+        self.grant(&report.worker, slots, now);
+        // Every grant has a fence of its own.
+        let given = u32::try_from(self.durable.cluster.last_fence - before).unwrap_or(u32::MAX);
+        if let Some(live) = self.live.workers.get_mut(&report.worker) {
+            live.idle = slots.saturating_sub(given);
         }
     }
 }

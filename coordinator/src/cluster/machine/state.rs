@@ -1,355 +1,171 @@
-//! What the leader knows. All of it but [`Live`] is stored, and changes only together with the store.
+//! The state and its parts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use shardex_catalog::{RelativePath, Span};
+use shardex_catalog::{Domain, SourceName};
 
-/// Attempts of a unit before it is given up.
-pub(super) const ATTEMPTS_MAX: u32 = 5;
-/// Excluded spans of a unit.
-pub(super) const EXCLUSIONS_MAX: usize = 100;
-/// Ended jobs that are remembered.
-const ENDED_MAX: usize = 100;
+use super::live::{Live, LiveWorker};
+use super::mount::Identity;
+use super::{Job, Map, WorkerName, text};
 
-/// The stored state, and the workers that were heard of.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct State {
-    pub(crate) cluster: Cluster,
-    /// By number.
-    pub(crate) jobs: BTreeMap<u64, Job>,
-    /// By name.
-    pub(crate) live: BTreeMap<String, Live>,
+/// The bits of a fence below its generation.
+const GENERATION_SHIFT: u32 = 48;
+
+/// When something happens, and a number drawn at random for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Moment {
+    /// [`shardex_seams::Clock::elapsed`].
+    pub(crate) elapsed: Duration,
+    /// Nanoseconds since the Unix epoch.
+    pub(crate) wall_ns: i64,
+    /// Spreads retries.
+    pub(crate) random: u64,
 }
 
-/// What is not of one job.
+/// Bounds and times.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    /// How long a worker keeps what it holds after a report.
+    pub(crate) lease: Duration,
+    /// Failed attempts of a unit before it is given up.
+    pub(crate) failures_max: u32,
+    /// Lost holders of a unit before it is given up.
+    pub(crate) losses_max: u32,
+    /// Jobs that have ended and are remembered.
+    pub(crate) ended_max: usize,
+    /// Jobs that have not ended.
+    pub(crate) open_max: usize,
+    /// What rows of this release look like.
+    pub(crate) schema_digest: Vec<u8>,
+}
+
+/// A source that jobs have read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KnownSource {
+    /// Its domain, for ever.
+    #[serde(with = "text")]
+    pub(crate) domain: Domain,
+    /// What its root was.
+    pub(crate) identity: Identity,
+}
+
+/// What concerns the cluster as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Cluster {
+    /// No fence above it was ever given.
     pub(crate) last_fence: u64,
     pub(crate) last_unit: u64,
     pub(crate) last_job: u64,
-    /// How studies are placed; `None` until the operator or an adopted archive says it.
+    /// How studies are placed, once an archive or a setting has said it.
     pub(crate) placement: Option<String>,
-    /// The worker with ledger and registry.
-    pub(crate) home: Option<String>,
-    /// The home was given up: the next owner that reports becomes it.
-    pub(crate) home_was_lost: bool,
-    pub(crate) map_version: u64,
-    /// Owner by shard.
-    pub(crate) shards: BTreeMap<String, String>,
-    /// URL by worker, of those that own something.
-    pub(crate) urls: BTreeMap<String, String>,
-    /// By name.
-    pub(crate) sources: BTreeMap<String, Source>,
+    /// The longest lease that a worker may still count on.
+    pub(crate) lease_ms: u32,
+    pub(crate) workers: BTreeSet<WorkerName>,
+    #[serde(with = "text::map")]
+    pub(crate) sources: BTreeMap<SourceName, KnownSource>,
 }
 
-/// A source as it was first seen.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Source {
-    pub(crate) domain: String,
-    /// The line that names it, once a worker has shown one.
-    pub(crate) marker: Option<String>,
-}
-
-/// How a job stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum JobState {
-    #[default]
-    Waiting,
-    Running,
-    Paused,
-    Complete,
-    Held,
-    Incomplete,
-    Cancelled,
-}
-
-impl JobState {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Running => "running",
-            Self::Paused => "paused",
-            Self::Complete => "complete",
-            Self::Held => "held",
-            Self::Incomplete => "incomplete",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    pub(crate) fn has_ended(self) -> bool {
-        matches!(self, Self::Complete | Self::Held | Self::Incomplete | Self::Cancelled)
+impl Cluster {
+    /// After the state was put back from a backup: fences go on in a generation that no store has
+    /// seen, and workers are strangers whose shards are adopted.
+    pub(crate) fn next_generation(&mut self) {
+        self.last_fence = ((self.last_fence >> GENERATION_SHIFT) + 1) << GENERATION_SHIFT;
+        self.workers.clear();
     }
 }
 
-/// What a job is to do, in order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Phase {
-    #[default]
-    Heal,
-    Walk,
-    Finish,
-}
-
-/// One ingest.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Job {
-    pub(crate) job: u64,
-    pub(crate) state: JobState,
-    pub(crate) phase: Phase,
-    /// Lowest fence of its units.
-    pub(crate) fence: u64,
-    pub(crate) sources: BTreeMap<String, JobSource>,
-    pub(crate) options: Options,
-    pub(crate) priority: i32,
-    pub(crate) began_ns: i64,
-    pub(crate) ended_ns: Option<i64>,
-    /// Units that are not finished.
-    pub(crate) units: BTreeMap<u64, Unit>,
-    /// Units that were given up.
-    pub(crate) dead: BTreeMap<u64, Unit>,
-    /// Of finished units.
-    pub(crate) totals: Totals,
-    pub(crate) unreadable_directories: u64,
-    /// Why deletions are held, by source.
-    pub(crate) held: BTreeMap<String, String>,
-}
-
-/// A source of a job.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct JobSource {
-    /// What the walk from its root has seen of it.
-    pub(crate) root_was_listed: bool,
-    pub(crate) root_is_empty: bool,
-}
-
-/// How a job's units are done; as `JobOptions` says.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Options {
-    pub(crate) include: Vec<String>,
-    pub(crate) exclude: Vec<String>,
-    pub(crate) one_file_system: bool,
-    pub(crate) retry_quarantined: bool,
-    pub(crate) accept_deletions: bool,
-    pub(crate) digest: String,
-    pub(crate) readers: Option<u32>,
-    pub(crate) workers_max: Option<u32>,
-}
-
-/// What a unit does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Kind {
-    Heal,
-    Walk,
-    Finish,
-}
-
-/// A unit of a job.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Unit {
-    pub(crate) unit: u64,
-    pub(crate) kind: Kind,
-    /// Empty for a heal.
-    pub(crate) source: String,
-    #[serde(with = "spans::one")]
-    pub(crate) root: Span,
-    #[serde(with = "spans::many")]
-    pub(crate) exclusions: Vec<Span>,
-    pub(crate) holder: Option<Holder>,
-    pub(crate) attempts: u32,
-    pub(crate) failure: String,
-    /// Not before this moment of the leader's clock; another leader need not wait.
-    #[serde(skip)]
-    pub(crate) not_before: Duration,
-    /// As its holder last said; an estimate, never stored.
-    #[serde(skip)]
-    pub(crate) progress: Totals,
-}
-
-impl Unit {
-    pub(super) fn new(unit: u64, kind: Kind, source: &str, root: Span) -> Self {
-        Self {
-            unit,
-            kind,
-            source: source.to_owned(),
-            root,
-            exclusions: Vec::new(),
-            holder: None,
-            attempts: 0,
-            failure: String::new(),
-            not_before: Duration::ZERO,
-            progress: Totals::default(),
-        }
-    }
-
-    pub(super) fn whole(unit: u64, kind: Kind, source: &str) -> Self {
-        Self::new(unit, kind, source, Span::whole(RelativePath::default()))
-    }
-}
-
-/// Who holds a unit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Holder {
-    pub(crate) worker: String,
-    pub(crate) session: u64,
-    pub(crate) fence: u64,
-}
-
-/// As `UnitTotals` says.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Totals {
-    pub(crate) files: u64,
-    pub(crate) opened: u64,
-    pub(crate) unchanged: u64,
-    pub(crate) directories: u64,
-    pub(crate) bytes: u64,
-    pub(crate) states: BTreeMap<String, u64>,
-    pub(crate) new_files: u64,
-    pub(crate) changed: u64,
-    pub(crate) returned: u64,
-    pub(crate) missing: u64,
-    pub(crate) deleted: u64,
-    pub(crate) moved: u64,
-    pub(crate) estimate: Option<u64>,
-}
-
-impl Totals {
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.files += other.files;
-        self.opened += other.opened;
-        self.unchanged += other.unchanged;
-        self.directories += other.directories;
-        self.bytes += other.bytes;
-        for (state, count) in &other.states {
-            *self.states.entry(state.clone()).or_default() += count;
-        }
-        self.new_files += other.new_files;
-        self.changed += other.changed;
-        self.returned += other.returned;
-        self.missing += other.missing;
-        self.deleted += other.deleted;
-        self.moved += other.moved;
-        // One count runs ahead for a source; what is counted again is not more.
-        self.estimate = self.estimate.max(other.estimate);
-    }
-}
-
-/// A source as a worker has it mounted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Mount {
-    pub(crate) name: String,
-    pub(crate) marker: Option<String>,
-    pub(crate) root_entries: u32,
-}
-
-/// A worker that was heard of since this leader began. Never stored.
+/// What must outlive the process. Cheap to clone; a change copies the part that it changes.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Live {
-    pub(crate) session: u64,
-    pub(crate) url: String,
-    pub(crate) mounts: Vec<Mount>,
-    pub(crate) free_slots: u32,
-    pub(crate) is_draining: bool,
-    /// It owns stores.
-    pub(crate) is_owner: bool,
-    /// Bytes by shard, of those that it owns.
-    pub(crate) bytes: BTreeMap<String, u64>,
-    pub(crate) heard: Duration,
-    pub(crate) lease_until: Duration,
+pub(crate) struct Durable {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) map: Arc<Map>,
+    pub(crate) jobs: BTreeMap<u64, Arc<Job>>,
+}
+
+impl Durable {
+    pub(crate) fn cluster_mut(&mut self) -> &mut Cluster {
+        Arc::make_mut(&mut self.cluster)
+    }
+
+    pub(crate) fn map_mut(&mut self) -> &mut Map {
+        Arc::make_mut(&mut self.map)
+    }
+
+    pub(crate) fn job_mut(&mut self, number: u64) -> Option<&mut Job> {
+        self.jobs.get_mut(&number).map(Arc::make_mut)
+    }
+
+    /// A fence above all before.
+    pub(crate) fn next_fence(&mut self) -> u64 {
+        let cluster = self.cluster_mut();
+        cluster.last_fence += 1;
+        cluster.last_fence
+    }
+
+    pub(crate) fn next_unit(&mut self) -> u64 {
+        let cluster = self.cluster_mut();
+        cluster.last_unit += 1;
+        cluster.last_unit
+    }
+
+    /// The job that has a unit.
+    pub(crate) fn job_of(&self, unit: u64) -> Option<u64> {
+        self.jobs.values().find(|job| job.units.contains_key(&unit)).map(|job| job.number)
+    }
+
+    /// Jobs that have not ended, in the order in which they go.
+    pub(crate) fn open_jobs(&self) -> Vec<u64> {
+        let mut jobs: Vec<_> = self.jobs.values().filter(|job| job.is_open()).collect();
+        jobs.sort_by_key(|job| (std::cmp::Reverse(job.priority), job.number));
+        jobs.into_iter().map(|job| job.number).collect()
+    }
+}
+
+/// All that the coordinator knows.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    pub(crate) durable: Durable,
+    pub(crate) live: Live,
+    pub(crate) limits: Limits,
+    /// When leases of earlier leaders are over.
+    pub(crate) settled: Duration,
 }
 
 impl State {
-    /// The URL of the worker, wherever it is known.
-    pub(crate) fn url(&self, worker: &str) -> &str {
-        let live = self.live.get(worker).map(|live| live.url.as_str()).filter(|url| !url.is_empty());
-        live.or_else(|| self.cluster.urls.get(worker).map(String::as_str)).unwrap_or_default()
-    }
-
-    /// Whether a worker's lease holds.
-    pub(crate) fn is_alive(&self, worker: &str, now: Duration) -> bool {
-        self.live.get(worker).is_some_and(|live| live.lease_until > now)
-    }
-
-    pub(super) fn next_fence(&mut self) -> u64 {
-        self.cluster.last_fence += 1;
-        self.cluster.last_fence
-    }
-
-    pub(super) fn next_unit(&mut self) -> u64 {
-        self.cluster.last_unit += 1;
-        self.cluster.last_unit
-    }
-
-    pub(super) fn map_has_changed(&mut self) {
-        self.cluster.map_version += 1;
-    }
-
-    /// Forgets the oldest of too many ended jobs.
-    pub(super) fn forget_jobs(&mut self) {
-        let ended: BTreeSet<u64> =
-            self.jobs.values().filter(|job| job.state.has_ended()).map(|job| job.job).collect();
-        for job in ended.iter().take(ended.len().saturating_sub(ENDED_MAX)) {
-            self.jobs.remove(job);
+    /// The state of a leader that begins: it waits for every known worker as long as a lease that an
+    /// earlier leader gave may last, so that no unit of a silent one is given away too early.
+    pub(crate) fn begin(mut durable: Durable, limits: Limits, placement: Option<&str>, now: Moment) -> Self {
+        let lease_ms = u32::try_from(limits.lease.as_millis()).unwrap_or(u32::MAX);
+        let wait = Duration::from_millis(durable.cluster.lease_ms.max(lease_ms).into());
+        if durable.cluster.lease_ms < lease_ms {
+            durable.cluster_mut().lease_ms = lease_ms;
         }
-    }
-}
-
-/// Spans in the store: as bytes, because names need not be text.
-mod spans {
-    use super::{Deserialize, RelativePath, Serialize, Span};
-
-    #[derive(Serialize, Deserialize)]
-    struct Stored {
-        directory: Vec<u8>,
-        names: Option<(Vec<u8>, Vec<u8>)>,
-    }
-
-    fn out(span: &Span) -> Stored {
-        let names = span.names().map(|(from, to)| (from.to_vec(), to.to_vec()));
-        Stored { directory: span.directory().as_bytes().to_vec(), names }
-    }
-
-    fn back(stored: &Stored) -> Option<Span> {
-        let directory = RelativePath::new(&stored.directory);
-        match &stored.names {
-            None => Some(Span::whole(directory)),
-            Some((from, to)) => Span::range(directory, from, to),
+        if durable.cluster.placement.is_none() && placement.is_some() {
+            durable.cluster_mut().placement = placement.map(str::to_owned);
         }
+        let settled = now.elapsed + wait;
+        let mut state = Self { durable, live: Live::default(), limits, settled };
+        state.expect_workers(settled);
+        state
     }
 
-    pub(super) mod one {
-        use serde::de::Error;
-        use serde::{Deserializer, Serializer};
-
-        use super::{Deserialize, Serialize, Span, Stored, back, out};
-
-        pub(crate) fn serialize<S: Serializer>(span: &Span, to: S) -> Result<S::Ok, S::Error> {
-            out(span).serialize(to)
-        }
-
-        pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Span, D::Error> {
-            back(&Stored::deserialize(from)?).ok_or_else(|| D::Error::custom("a span without names"))
-        }
+    /// Goes on with what the store holds.
+    pub(crate) fn reload(&mut self, durable: Durable, now: Moment) {
+        self.durable = durable;
+        self.expect_workers(now.elapsed + self.limits.lease);
     }
 
-    pub(super) mod many {
-        use serde::de::Error;
-        use serde::{Deserializer, Serializer};
-
-        use super::{Deserialize, Serialize, Span, Stored, back, out};
-
-        pub(crate) fn serialize<S: Serializer>(spans: &[Span], to: S) -> Result<S::Ok, S::Error> {
-            spans.iter().map(out).collect::<Vec<_>>().serialize(to)
-        }
-
-        pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Span>, D::Error> {
-            let stored = Vec::<Stored>::deserialize(from)?;
-            let spans: Option<Vec<_>> = stored.iter().map(back).collect();
-            spans.ok_or_else(|| D::Error::custom("a span without names"))
+    /// Every worker that is known, or holds a unit, has until a moment to report.
+    fn expect_workers(&mut self, until: Duration) {
+        let units = self.durable.jobs.values().flat_map(|job| job.units.values());
+        let holders = units.filter_map(|unit| unit.hold.as_ref()).map(|hold| &hold.worker);
+        for worker in self.durable.cluster.workers.iter().chain(holders) {
+            if !self.live.workers.contains_key(worker) {
+                self.live.workers.insert(worker.clone(), LiveWorker::expected(until));
+            }
         }
     }
 }

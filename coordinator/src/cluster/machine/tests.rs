@@ -1,1 +1,1 @@
-
+//! Single cases of what the machine decides.

@@ -1,0 +1,76 @@
+//! What is known from reports only, and is gone with the process: nothing here needs to be durable.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use shardex_catalog::{ShardId, SourceName};
+
+use super::{Mount, Totals, WorkerName};
+
+/// Processes that had a worker's name before and are remembered.
+const REPLACED_MAX: usize = 8;
+
+/// A worker as it reports.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LiveWorker {
+    /// Its process; `None` until it has reported to this leader.
+    pub(crate) session: Option<u64>,
+    /// Processes whose place it took.
+    pub(crate) replaced: VecDeque<u64>,
+    /// When its lease ends.
+    pub(crate) expires: Duration,
+    /// When it reported last.
+    pub(crate) heard: Duration,
+    pub(crate) url: String,
+    pub(crate) mounts: BTreeMap<SourceName, Mount>,
+    /// It owns stores.
+    pub(crate) is_owner: bool,
+    /// Its shards with their sizes.
+    pub(crate) shards: BTreeMap<ShardId, u64>,
+    /// Units that it could take and was not given.
+    pub(crate) idle: u32,
+    pub(crate) is_draining: bool,
+}
+
+impl LiveWorker {
+    /// One that is expected to report until a moment.
+    pub(crate) fn expected(until: Duration) -> Self {
+        Self { expires: until, ..Self::default() }
+    }
+
+    /// Whether it has reported and its lease holds.
+    pub(crate) fn is_alive(&self, now: Duration) -> bool {
+        self.session.is_some() && now < self.expires
+    }
+
+    /// Notes its process.
+    pub(crate) fn take_session(&mut self, session: u64) {
+        if let Some(before) = self.session.replace(session).filter(|before| *before != session) {
+            self.replaced.push_back(before);
+            if self.replaced.len() > REPLACED_MAX {
+                self.replaced.pop_front();
+            }
+        }
+    }
+}
+
+/// All of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Live {
+    pub(crate) workers: BTreeMap<WorkerName, LiveWorker>,
+    /// What running units have done so far.
+    pub(crate) progress: BTreeMap<u64, Totals>,
+    /// When failed units may be tried again.
+    pub(crate) not_before: BTreeMap<u64, Duration>,
+    /// How often a unit was asked to set something aside since it last did.
+    pub(crate) asked: BTreeMap<u64, u32>,
+}
+
+impl Live {
+    /// Forgets a unit.
+    pub(crate) fn forget(&mut self, unit: u64) {
+        self.progress.remove(&unit);
+        self.not_before.remove(&unit);
+        self.asked.remove(&unit);
+    }
+}

@@ -1,0 +1,170 @@
+//! Who owns which shard.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use shardex_catalog::ShardId;
+
+use super::state::{Moment, State};
+use super::{Refusal, WorkerName, text};
+
+/// A new shard counts as much until its owner reports it.
+const SHARD_BYTES_MIN: u64 = 1 << 20;
+
+/// The owners of shards, of ledger and registry.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Map {
+    /// Grows with every change.
+    pub(crate) version: u64,
+    /// Whose folder has the ledger and the registry.
+    pub(crate) home: Option<WorkerName>,
+    #[serde(with = "text::map")]
+    pub(crate) shards: BTreeMap<ShardId, WorkerName>,
+    /// Where owners are reached.
+    pub(crate) urls: BTreeMap<WorkerName, String>,
+}
+
+impl State {
+    /// The owners of shards, which get one if they have none.
+    pub(crate) fn locate(
+        &mut self,
+        shards: &[ShardId],
+        now: Moment,
+    ) -> Result<BTreeMap<ShardId, WorkerName>, Refusal> {
+        self.own(shards, now)?;
+        let owner = |shard: &ShardId| Some((shard.clone(), self.durable.map.shards.get(shard)?.clone()));
+        Ok(shards.iter().filter_map(owner).collect())
+    }
+
+    /// Gives owners to the shards of these that have none.
+    fn own(&mut self, shards: &[ShardId], now: Moment) -> Result<(), Refusal> {
+        let new: Vec<_> =
+            shards.iter().filter(|shard| !self.durable.map.shards.contains_key(*shard)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let mut loads = self.loads(now);
+        let known = self.live.workers.values().flat_map(|worker| worker.shards.values());
+        let (count, bytes) =
+            known.fold((0_u64, 0_u64), |(count, sum), bytes| (count + 1, sum.saturating_add(*bytes)));
+        let expected = bytes.checked_div(count).unwrap_or_default().max(SHARD_BYTES_MIN);
+        for shard in new {
+            let owner = place(&mut loads, expected).ok_or(Refusal::NoOwners)?;
+            let map = self.durable.map_mut();
+            map.shards.insert(shard.clone(), owner);
+            map.version += 1;
+        }
+        Ok(())
+    }
+
+    /// Bytes of every worker that may get shards: those that it reports, and an estimate of those that
+    /// were given to it since.
+    fn loads(&self, now: Moment) -> BTreeMap<WorkerName, u64> {
+        let workers = self.live.workers.iter();
+        let takers =
+            workers.filter(|(_, live)| live.is_owner && !live.is_draining && live.is_alive(now.elapsed));
+        let mut loads: BTreeMap<_, _> = takers.map(|(name, _)| (name.clone(), 0_u64)).collect();
+        for (shard, owner) in &self.durable.map.shards {
+            let Some(load) = loads.get_mut(owner) else { continue };
+            let bytes = self.live.workers.get(owner).and_then(|live| live.shards.get(shard));
+            *load = load.saturating_add(bytes.copied().unwrap_or(SHARD_BYTES_MIN));
+        }
+        loads
+    }
+
+    /// Takes what a worker holds and nobody owns as its own.
+    pub(super) fn adopt(
+        &mut self,
+        worker: &WorkerName,
+        url: &str,
+        is_home: bool,
+        shards: &BTreeMap<ShardId, u64>,
+    ) {
+        let map = &self.durable.map;
+        let takes_home = is_home && map.home.is_none();
+        let unowned: Vec<_> =
+            shards.keys().filter(|shard| !map.shards.contains_key(*shard)).cloned().collect();
+        if !takes_home && unowned.is_empty() && map.urls.get(worker).is_some_and(|known| known == url) {
+            return;
+        }
+        let map = self.durable.map_mut();
+        if takes_home {
+            map.home = Some(worker.clone());
+        }
+        map.shards.extend(unowned.into_iter().map(|shard| (shard, worker.clone())));
+        map.urls.insert(worker.clone(), url.to_owned());
+        map.version += 1;
+    }
+
+    /// Makes a worker home if none is: the first with a ledger was taken when it reported, so any
+    /// owner will do.
+    pub(super) fn ensure_home(&mut self, now: Moment) -> bool {
+        if self.durable.map.home.is_some() {
+            return true;
+        }
+        let mut owners = self.live.workers.iter();
+        let owner = owners.find(|(_, live)| live.is_owner && !live.is_draining && live.is_alive(now.elapsed));
+        let Some(home) = owner.map(|(name, _)| name.clone()) else { return false };
+        let map = self.durable.map_mut();
+        map.home = Some(home);
+        map.version += 1;
+        true
+    }
+
+    /// Takes everything away from a worker that will not come back.
+    pub(crate) fn forget_worker(&mut self, worker: &WorkerName, now: Moment) -> Result<(), Refusal> {
+        let is_known =
+            self.durable.cluster.workers.contains(worker) || self.live.workers.contains_key(worker);
+        if !is_known {
+            return Err(Refusal::NotFound(format!(
+                "no worker `{worker}` is known: `shardex workers list` shows all"
+            )));
+        }
+        if self.live.workers.get(worker).is_some_and(|live| now.elapsed < live.expires) {
+            return Err(Refusal::Refused(format!(
+                "worker `{worker}` reports, or its lease is not over: stop it and wait for `silent` first"
+            )));
+        }
+        self.release_all(worker, now);
+        self.live.workers.remove(worker);
+        self.durable.cluster_mut().workers.remove(worker);
+        let map = self.durable.map_mut();
+        let lost: Vec<_> =
+            map.shards.iter().filter(|(_, owner)| *owner == worker).map(|(shard, _)| shard.clone()).collect();
+        lost.iter().for_each(|shard| {
+            map.shards.remove(shard);
+        });
+        map.urls.remove(worker);
+        map.home.take_if(|home| home == worker);
+        map.version += 1;
+        // Without an owner alive they get one when somebody asks for them.
+        match self.own(&lost, now) {
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// The worker that gets the next shard: the one with the least bytes, which grow by what the shard is
+/// expected to have. Pure.
+fn place(loads: &mut BTreeMap<WorkerName, u64>, expected: u64) -> Option<WorkerName> {
+    let (name, load) = loads.iter_mut().min_by_key(|(_, load)| **load)?;
+    *load = load.saturating_add(expected);
+    Some(name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_stay_close() {
+        let name = |text: &str| WorkerName::new(text).expect("a name");
+        let mut loads = BTreeMap::from([(name("a"), 0), (name("b"), 500), (name("c"), 90)]);
+        for _ in 0..300 {
+            place(&mut loads, 10);
+        }
+        let (least, most) = (loads.values().min().expect("three"), loads.values().max().expect("three"));
+        assert!(most * 10 <= least * 12, "{loads:?}");
+        assert_eq!(place(&mut BTreeMap::new(), 1), None);
+    }
+}

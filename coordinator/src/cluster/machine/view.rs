@@ -1,0 +1,198 @@
+//! What operators see.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shardex_catalog::{ShardId, SourceName};
+
+use super::live::LiveWorker;
+use super::mount::Usable;
+use super::state::{Moment, State};
+use super::{Job, Mount, Phase, Refusal, Totals, Unit, WorkerName};
+
+/// A job as it is shown.
+#[derive(Clone, Debug)]
+pub(crate) struct JobView {
+    pub(crate) job: Arc<Job>,
+    /// Of finished units, and so far of running ones.
+    pub(crate) totals: Totals,
+    pub(crate) units: Vec<UnitView>,
+}
+
+/// A unit as it is shown.
+#[derive(Clone, Debug)]
+pub(crate) struct UnitView {
+    pub(crate) unit: u64,
+    pub(crate) what: Unit,
+    pub(crate) totals: Totals,
+    /// Why nobody works on it.
+    pub(crate) waits_for: String,
+}
+
+/// Whether a worker works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WorkerState {
+    Alive,
+    Silent,
+    Draining,
+}
+
+/// A worker as it is shown.
+#[derive(Clone, Debug)]
+pub(crate) struct WorkerView {
+    pub(crate) name: WorkerName,
+    pub(crate) url: String,
+    pub(crate) state: WorkerState,
+    pub(crate) mounts: BTreeMap<SourceName, Mount>,
+    /// Mounts that are not read, with the reason.
+    pub(crate) refused: BTreeMap<SourceName, &'static str>,
+    pub(crate) units: u32,
+    pub(crate) shards: u32,
+    pub(crate) bytes: u64,
+    pub(crate) is_home: bool,
+    /// Time since its last report; `None` if it has not reported to this leader.
+    pub(crate) silent: Option<Duration>,
+}
+
+impl State {
+    /// A job.
+    pub(crate) fn job_view(&self, number: u64, now: Moment) -> Result<JobView, Refusal> {
+        let job = self.durable.jobs.get(&number);
+        let job = job.ok_or_else(|| {
+            Refusal::NotFound(format!("no job {number} is known: `shardex jobs list` shows the last ones"))
+        })?;
+        let mut totals = job.totals.clone();
+        let mut units = Vec::with_capacity(job.units.len());
+        for (unit, what) in &job.units {
+            let so_far = self.live.progress.get(unit).cloned().unwrap_or_default();
+            totals.add(&so_far);
+            let waits_for =
+                if what.hold.is_some() { String::new() } else { self.waits_for(job, *unit, what, now) };
+            units.push(UnitView { unit: *unit, what: what.clone(), totals: so_far, waits_for });
+        }
+        Ok(JobView { job: Arc::clone(job), totals, units })
+    }
+
+    /// The last jobs, latest first.
+    pub(crate) fn job_views(&self, limit: usize, now: Moment) -> Vec<JobView> {
+        self.durable
+            .jobs
+            .keys()
+            .rev()
+            .take(limit)
+            .filter_map(|number| self.job_view(*number, now).ok())
+            .collect()
+    }
+
+    /// `waiting`, `running` and so on.
+    pub(crate) fn job_state(job: &Job) -> &'static str {
+        match job.phase {
+            Phase::Open if job.has_begun => "running",
+            Phase::Open => "waiting",
+            Phase::Paused => "paused",
+            Phase::Cancelling => "cancelling",
+            Phase::Ended(ending) => ending.name(),
+        }
+    }
+
+    fn waits_for(&self, job: &Job, unit: u64, what: &Unit, now: Moment) -> String {
+        match self.blocked_by(job.number) {
+            Some(other) if other == job.number => return "the job is paused".into(),
+            Some(other) => return format!("job {other} over the same source goes first"),
+            None => {}
+        }
+        if self.is_backing_off(unit, now) {
+            return "the next attempt".into();
+        }
+        let alive: Vec<_> = self
+            .live
+            .workers
+            .iter()
+            .filter(|(_, live)| live.is_alive(now.elapsed) && !live.is_draining)
+            .collect();
+        if alive.is_empty() {
+            return "no worker is alive".into();
+        }
+        if self.durable.map.home.is_none() && !alive.iter().any(|(_, live)| live.is_owner) {
+            return "no worker owns stores yet: start one with --archive".into();
+        }
+        let obstacles = alive
+            .iter()
+            .map(|(name, live)| self.obstacle(job, what, name, live).map(|why| (why, name, *live)));
+        let mut first = None;
+        for obstacle in obstacles {
+            let Some((why, name, live)) = obstacle else { return "a worker with a free slot".into() };
+            let has_mount = what.task.source().is_some_and(|source| live.mounts.contains_key(source));
+            // A refused mount says more than a missing one.
+            if first.is_none() || has_mount {
+                first = Some(if has_mount { format!("{why} (worker `{name}`)") } else { why.to_owned() });
+            }
+        }
+        first.unwrap_or_default()
+    }
+
+    /// All workers.
+    pub(crate) fn worker_views(&self, now: Moment) -> Vec<WorkerView> {
+        let mut names: Vec<_> = self.durable.cluster.workers.iter().chain(self.live.workers.keys()).collect();
+        names.sort();
+        names.dedup();
+        let unseen = LiveWorker::default();
+        names
+            .into_iter()
+            .map(|name| self.worker_view(name, self.live.workers.get(name).unwrap_or(&unseen), now))
+            .collect()
+    }
+
+    fn worker_view(&self, name: &WorkerName, live: &LiveWorker, now: Moment) -> WorkerView {
+        let state = match (live.is_alive(now.elapsed), live.is_draining) {
+            (true, false) => WorkerState::Alive,
+            (true, true) => WorkerState::Draining,
+            (false, _) => WorkerState::Silent,
+        };
+        let units = self.durable.jobs.values().flat_map(|job| job.units.values());
+        let held = units.filter(|unit| unit.hold.as_ref().is_some_and(|hold| hold.worker == *name)).count();
+        let map = &self.durable.map;
+        let owned = map.shards.iter().filter(|(_, owner)| *owner == name);
+        let (shards, bytes) = owned.fold((0_u32, 0_u64), |(shards, bytes), (shard, _)| {
+            (shards + 1, bytes.saturating_add(live.shards.get(shard).copied().unwrap_or_default()))
+        });
+        let refused =
+            live.mounts.iter().filter_map(|(source, mount)| match mount.is_usable(self.identity(source)) {
+                Usable::No(why) => Some((source.clone(), why)),
+                Usable::Yes | Usable::WithoutDeletions => None,
+            });
+        WorkerView {
+            name: name.clone(),
+            url: if live.url.is_empty() {
+                map.urls.get(name).cloned().unwrap_or_default()
+            } else {
+                live.url.clone()
+            },
+            state,
+            mounts: live.mounts.clone(),
+            refused: refused.collect(),
+            units: u32::try_from(held).unwrap_or(u32::MAX),
+            shards,
+            bytes,
+            is_home: map.home.as_ref() == Some(name),
+            silent: live.session.map(|_| now.elapsed.saturating_sub(live.heard)),
+        }
+    }
+
+    /// Shards after a name, at most `limit`: owner, size, whether the owner is alive.
+    pub(crate) fn shards_after(
+        &self,
+        after: &str,
+        limit: usize,
+        now: Moment,
+    ) -> Vec<(ShardId, WorkerName, u64, bool)> {
+        let shards = self.durable.map.shards.iter().filter(|(shard, _)| shard.as_str() > after);
+        let status = |(shard, owner): (&ShardId, &WorkerName)| {
+            let live = self.live.workers.get(owner);
+            let bytes = live.and_then(|live| live.shards.get(shard)).copied().unwrap_or_default();
+            (shard.clone(), owner.clone(), bytes, live.is_some_and(|live| live.is_alive(now.elapsed)))
+        };
+        shards.take(limit).map(status).collect()
+    }
+}
