@@ -15,7 +15,6 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("extract", &["catalog", "seams"]),
     ("shard-store", &["catalog", "seams"]),
     ("remote", &["catalog", "seams", "proto", "daemon"]),
-    ("coordinator", &["catalog", "seams", "daemon"]),
     ("coordinator", &["catalog", "seams", "proto", "daemon"]),
     ("worker", &["catalog", "seams", "daemon", "extract"]),
     ("shard-router", &["catalog", "seams", "proto", "daemon", "shard-store"]),

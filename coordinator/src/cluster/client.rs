@@ -110,8 +110,20 @@ impl Client {
     }
 
     async fn ask<R: Clone, T>(&self, request: R, method: Method<R, T>) -> Result<T, ClientError> {
-        let until = tokio::time::Instant::now() + self.patience;
-        let mut why = "none was named".to_owned();
+        let last = Mutex::new("none was named".to_owned());
+        let answer = tokio::time::timeout(self.patience, self.look(request, method, &last)).await;
+        answer.unwrap_or_else(|_| {
+            Err(ClientError::NoLeader(last.into_inner().unwrap_or_else(PoisonError::into_inner)))
+        })
+    }
+
+    /// Asks one after the other until one leads. `last` gets why the last one did not answer.
+    async fn look<R: Clone, T>(
+        &self,
+        request: R,
+        method: Method<R, T>,
+        last: &Mutex<String>,
+    ) -> Result<T, ClientError> {
         loop {
             let first = self.first.load(Ordering::Relaxed);
             for offset in 0..self.peers.len() {
@@ -122,11 +134,8 @@ impl Client {
                         return Ok(answer);
                     }
                     Err(Asked::Refused(fault)) => return Err(ClientError::Refused(fault)),
-                    Err(Asked::Next(text)) => why = text,
+                    Err(Asked::Next(text)) => *last.lock().unwrap_or_else(PoisonError::into_inner) = text,
                 }
-            }
-            if tokio::time::Instant::now() >= until {
-                return Err(ClientError::NoLeader(why));
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -141,8 +150,9 @@ impl Client {
             Err(_) => Status::deadline_exceeded("it does not answer"),
         };
         let fault = Fault::from(status);
-        let is_elsewhere = fault.reason() == Reason::NotLeader
-            || matches!(
+        // A leader that refuses to lead is the one to hear.
+        let is_elsewhere = fault.reason() != Reason::StoreFailed
+            && matches!(
                 fault.code,
                 Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown
             );

@@ -61,7 +61,7 @@ pub struct ClusterSettings {
 #[derive(Clone)]
 pub struct ClusterService {
     leading: watch::Receiver<Option<Asking>>,
-    map: watch::Receiver<Arc<Map>>,
+    map: watch::Receiver<Option<Arc<Map>>>,
     settings: Arc<ClusterSettings>,
 }
 
@@ -78,7 +78,7 @@ impl ClusterService {
         stop: watch::Receiver<bool>,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (to_leading, leading) = watch::channel(None);
-        let (to_map, map) = watch::channel(Arc::default());
+        let (to_map, map) = watch::channel(None);
         let settings = Arc::new(settings);
         let leader = {
             let (settings, clock) = (Arc::clone(&settings), Arc::clone(&clock));
@@ -204,9 +204,8 @@ impl Coordinator for ClusterService {
     ) -> Result<Response<Self::WatchMapStream>, Status> {
         // Asked once, so that who does not lead says so.
         self.ask(|_, _| Ok(())).await?;
-        let leading = self.leading.clone();
-        let maps = WatchStream::new(self.map.clone())
-            .map_while(move |map| leading.borrow().is_some().then(|| Ok(convert::map_out(&map))));
+        let maps =
+            WatchStream::new(self.map.clone()).map_while(|map| map.map(|map| Ok(convert::map_out(&map))));
         Ok(Response::new(Box::pin(maps)))
     }
 }

@@ -94,7 +94,15 @@ pub(super) struct Leading {
     pub(super) placement: Option<String>,
     /// Numbers from 0 to 1.
     pub(super) chance: fn() -> f64,
-    pub(super) map: watch::Sender<Arc<Map>>,
+    /// `None` while this process does not lead.
+    pub(super) map: watch::Sender<Option<Arc<Map>>>,
+}
+
+impl Drop for Leading {
+    /// However leading ends, who watches the map learns it.
+    fn drop(&mut self) {
+        self.map.send_replace(None);
+    }
 }
 
 impl Leading {
@@ -107,7 +115,7 @@ impl Leading {
         let mut state =
             State::begin(persisted.durable(), self.limits.clone(), self.placement.as_deref(), self.moment());
         persisted.save(&*self.store, &state.durable).await?;
-        self.map.send_replace(Arc::clone(&state.durable.map));
+        self.map.send_replace(Some(Arc::clone(&state.durable.map)));
         let (to, mut calls) = mpsc::channel(CALLS_MAX);
         began(Asking(to));
         let mut ticks = tokio::time::interval(TICK);
@@ -155,8 +163,9 @@ impl Leading {
                 tracing::error!("the state of the cluster is older than its stores: run `shardex recover`");
             }
             self.map.send_if_modified(|map| {
-                let is_new = map.version != state.durable.map.version;
-                map.clone_from(&state.durable.map);
+                let new = &state.durable.map;
+                let is_new = map.as_ref().is_none_or(|map| map.version != new.version);
+                *map = Some(Arc::clone(new));
                 is_new
             });
         }
