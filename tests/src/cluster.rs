@@ -107,12 +107,12 @@ impl Etcd {
         let cluster: Vec<_> = (0..members).map(|n| format!("m{n}={}", peer(n))).collect();
         let urls: Vec<_> = (0..members).map(|n| format!("http://127.0.0.1:{}", ports[n * 2])).collect();
         let mut started = Vec::new();
-        for n in 0..members {
+        for (n, url) in urls.iter().enumerate() {
             let options = [
                 ("--name", format!("m{n}")),
                 ("--data-dir", folder.join(format!("m{n}")).display().to_string()),
-                ("--listen-client-urls", urls[n].clone()),
-                ("--advertise-client-urls", urls[n].clone()),
+                ("--listen-client-urls", url.clone()),
+                ("--advertise-client-urls", url.clone()),
                 ("--listen-peer-urls", peer(n)),
                 ("--initial-advertise-peer-urls", peer(n)),
                 ("--initial-cluster", cluster.join(",")),

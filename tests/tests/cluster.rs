@@ -117,7 +117,7 @@ fn killed_workers_come_back_and_nothing_is_lost() -> Result<()> {
 #[test]
 fn a_worker_that_slept_through_its_lease_harms_nothing() -> Result<()> {
     let place = Place::new()?;
-    let mut cluster = place.small()?;
+    let cluster = place.small()?;
     let mut random = Random::new(3);
     for step in 0..2 {
         let job = cluster.submit(&["--accept-deletions"])?;
@@ -148,6 +148,7 @@ fn a_coordinator_may_be_restarted_at_any_time() -> Result<()> {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "what was left out must be seen")]
 fn a_stand_by_leads_when_the_leader_or_an_etcd_member_dies() -> Result<()> {
     let place = Place::new()?;
     let Some(mut etcd) = Etcd::start(&place.path().join("etcd"), 3)? else {
@@ -194,7 +195,7 @@ fn a_query_fails_while_an_owner_is_silent_unless_a_part_will_do() -> Result<()> 
 #[test]
 fn an_empty_mount_gets_no_work() -> Result<()> {
     let place = Place::new()?;
-    let mut cluster = place.small()?;
+    let cluster = place.small()?;
     cluster.wait(cluster.submit(&[])?)?;
     let elsewhere = place.path().join("unmounted");
     std::fs::rename(&place.tree, &elsewhere)?;

@@ -115,7 +115,7 @@ impl Frontier {
     }
 
     /// Sets the later half of what is left of the highest directory aside, for others; they get it
-    /// with [`Frontier::give_away`], or it is taken back. `None` while there is too little.
+    /// with [`Frontier::give_away`]. `None` while there is too little.
     pub(crate) fn set_aside(&self) -> Option<Span> {
         let mut pending = self.lock();
         if pending.aside.is_some() || pending.is_stopped {
@@ -143,16 +143,6 @@ impl Frontier {
         let mut pending = self.lock();
         if let Some((span, _)) = pending.aside.take() {
             span.add_to(&mut pending.excluded);
-        }
-        drop(pending);
-        self.changed.notify_all();
-    }
-
-    /// Nobody takes what was set aside: it is walked here after all.
-    pub(crate) fn take_back(&self) {
-        let mut pending = self.lock();
-        if let Some((_, children)) = pending.aside.take() {
-            pending.frames.insert(0, Frame::Children(children));
         }
         drop(pending);
         self.changed.notify_all();
@@ -338,10 +328,7 @@ mod tests {
         let first = holder.set_aside().expect("five are enough");
         assert_eq!(holder.set_aside(), None, "one thing at a time");
         holder.give_away();
-        let second = holder.set_aside().expect("two are left");
-        holder.take_back();
-        assert_eq!(walked(&holder, &[]).len(), 2, "what was taken back is walked");
-        assert!(!first.covers(&second));
+        assert_eq!(walked(&holder, &[]), ["a", "b"]);
 
         let other = Frontier::default();
         other.add_span(source(folder.path()), first.clone(), Vec::new());
@@ -366,9 +353,15 @@ mod tests {
         let aside = frontier.set_aside().expect("two are enough");
         frontier.done();
         let waiting = Arc::clone(&frontier);
-        let rest = std::thread::spawn(move || walked(&waiting, &[]));
+        let (to, paths) = std::sync::mpsc::channel();
+        let rest = std::thread::spawn(move || to.send(walked(&waiting, &[])));
         assert_eq!(aside.names(), Some((&b"b"[..], &b""[..])));
-        frontier.take_back();
-        assert_eq!(rest.join().expect("no panic"), ["a", "b"]);
+        assert!(
+            paths.recv_timeout(std::time::Duration::from_millis(50)).is_err(),
+            "nobody knows yet whose `b` is"
+        );
+        frontier.give_away();
+        assert_eq!(paths.recv(), Ok(vec!["a".to_owned()]));
+        assert!(rest.join().is_ok());
     }
 }

@@ -81,8 +81,8 @@ impl std::fmt::Debug for Rest {
 }
 
 impl Rest {
-    /// Sets a part of it aside, which is not walked before [`Rest::take_back`]; the walk does not end
-    /// before that or [`Rest::give_away`]. `None` while there is too little, or something is set aside.
+    /// Sets a part of it aside, which is not walked here any more; the walk does not end before
+    /// [`Rest::give_away`] or [`Rest::stop`]. `None` while there is too little, or something is set aside.
     #[must_use]
     pub fn set_aside(&self) -> Option<Span> {
         self.0.set_aside()
@@ -93,9 +93,9 @@ impl Rest {
         self.0.give_away();
     }
 
-    /// What was set aside is walked here after all.
-    pub fn take_back(&self) {
-        self.0.take_back();
+    /// Ends the walk where it is; what is set aside is not walked here.
+    pub fn stop(&self) {
+        self.0.stop();
     }
 }
 

@@ -112,7 +112,7 @@ async fn what_is_known_of_files_travels_there_and_back() {
     let claimed = unit.registry().claim(vec![claim.clone(), claim]).await.expect("claimed");
     assert_eq!(claimed, [shardex_catalog::shard_of(&partition), shardex_catalog::shard_of(&partition)]);
 
-    let ledger = unit.ledger(Handle::current());
+    let ledger = unit.ledger();
     let applied = unit.shards().apply(batch(5, 1, 8)).await.expect("applied");
     ledger.open(vec![directory()], Fence(5)).await.expect("open");
     let looked = Arc::clone(&ledger);
@@ -183,7 +183,7 @@ async fn only_units_that_began_and_still_hold_their_fence_write() {
     successor.begin().await.expect("begun");
     assert!(is_fenced(zombie.shards().apply(batch(5, 1, 8)).await));
     assert!(is_fenced(zombie.shards().barrier(shard()).await));
-    let ledger = zombie.ledger(Handle::current());
+    let ledger = zombie.ledger();
     assert!(is_fenced(ledger.open(vec![directory()], Fence(5)).await));
     assert!(is_fenced(ledger.commit(vec![LedgerChange::Vanished { range: directory() }]).await));
     assert!(is_fenced(zombie.registry().claim(Vec::new()).await));
@@ -239,7 +239,7 @@ async fn an_owner_serves_only_while_its_lease_holds() {
     says(unit.shards().apply(batch(5, 1, 8)).await, &["worker", "w", "lease is over"]);
     says(unit.shards().history(shard()).await, &["lease is over"]);
     says(unit.begin().await, &["lease is over"]);
-    let (ledger, leaf) = (unit.ledger(Handle::current()), leaf(&owner));
+    let (ledger, leaf) = (unit.ledger(), leaf(&owner));
     let (record, excludes) = blocking(move || {
         let predicate = Predicate::In("StudyInstanceUID".into(), vec!["1".into()]);
         (ledger.record(&directory()), leaf.excludes(&shard(), &predicate))

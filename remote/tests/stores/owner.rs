@@ -164,7 +164,14 @@ impl Owner {
     /// The stores for a unit with a fence.
     pub(crate) fn unit(&self, unit: u64, fence: u64) -> RemoteStores {
         let locator = Arc::clone(&self.locator) as Arc<dyn Locator>;
-        RemoteStores::new(Arc::clone(&self.peers), locator, unit, Fence(fence), PATIENCE)
+        RemoteStores::new(
+            Arc::clone(&self.peers),
+            locator,
+            unit,
+            Fence(fence),
+            PATIENCE,
+            tokio::runtime::Handle::current(),
+        )
     }
 
     /// Says that somebody else owns everything, at a place where nobody listens.

@@ -30,6 +30,14 @@ struct Held {
     is_dropped: bool,
 }
 
+impl Held {
+    /// Lets it end. What is set aside is walked by nobody here: it may be others' already.
+    fn stop(&self) {
+        self.control.cancel.store(true, Ordering::SeqCst);
+        self.control.rest.stop();
+    }
+}
+
 #[derive(Default)]
 struct Units(Mutex<BTreeMap<Key, Held>>);
 
@@ -66,8 +74,7 @@ impl Table {
     /// Tells every unit to stop; each is given back when it has.
     pub(super) fn stop_all(&self) {
         for held in self.units.lock().values() {
-            held.control.rest.take_back();
-            held.control.cancel.store(true, Ordering::Relaxed);
+            held.stop();
         }
     }
 
@@ -89,8 +96,7 @@ impl Table {
     pub(super) fn take(&self, reply: &ReportReply, is_draining: bool) {
         self.change(&reply.dropped, |held| {
             held.is_dropped = true;
-            held.control.rest.take_back();
-            held.control.cancel.store(true, Ordering::Relaxed);
+            held.stop();
         });
         self.change(&reply.split_done, |held| {
             held.aside = None;

@@ -127,6 +127,12 @@ impl Agent {
         }
     }
 
+    /// Lets the next report come at once.
+    #[must_use]
+    pub fn waker(&self) -> Arc<Notify> {
+        Arc::clone(&self.wake)
+    }
+
     /// Reports until it is told to stop, and its units have stopped and been given back.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut drained_by = None;

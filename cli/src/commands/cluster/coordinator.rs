@@ -35,6 +35,15 @@ pub(crate) struct Coordinator {
     /// User of etcd, as NAME:FILE with its password in a file.
     #[arg(long, value_name = "NAME:FILE", requires = "etcd")]
     etcd_user: Option<String>,
+    /// Root of the certificates of etcd's members, PEM.
+    #[arg(long, value_name = "FILE", requires = "etcd")]
+    etcd_ca: Option<PathBuf>,
+    /// Own certificate for etcd, PEM, where its members ask for one.
+    #[arg(long, value_name = "FILE", requires = "etcd_key")]
+    etcd_cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[arg(long, value_name = "FILE", requires = "etcd_cert")]
+    etcd_key: Option<PathBuf>,
     /// What studies are partitioned by, as `ingest --partition` says. Fixed when the cluster begins; without it, as
     /// the first worker's archive is [default: date:year].
     #[arg(long, value_name = "SCHEME")]
@@ -80,6 +89,8 @@ fn etcd(coordinator: &Coordinator) -> anyhow::Result<EtcdSettings> {
         prefix: coordinator.prefix.clone(),
         name: coordinator.network.advertise.clone().unwrap_or_else(|| coordinator.network.listen.clone()),
         user: user.transpose()?,
+        tls_ca: coordinator.etcd_ca.clone(),
+        tls_identity: coordinator.etcd_cert.clone().zip(coordinator.etcd_key.clone()),
     })
 }
 

@@ -113,7 +113,7 @@ impl Owner for Folder {
         }
         *self.domains.write().unwrap_or_else(PoisonError::into_inner) = reply.domains.clone();
         let fences = reply.fences.iter().map(|held| (held.unit, held.fence)).collect();
-        self.gate.take(fences, reply.last_fence, map, until).await;
+        self.gate.take(fences, reply.last_fence, map, until);
     }
 }
 

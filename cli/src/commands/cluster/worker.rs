@@ -18,7 +18,7 @@ use shardex_remote::{Gate, Peers, RemoteStores, StoreService};
 use shardex_shard_store::placement_from_text;
 use shardex_worker::Stores;
 use shardex_worker::agent::{Agent, AgentSettings, Mount, Owner, Reports, UnitStores};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tonic::service::Routes;
 
 use super::directory::Directory;
@@ -64,7 +64,7 @@ pub(crate) struct Worker {
 }
 
 pub(crate) fn run(worker: &Worker) -> anyhow::Result<ExitCode> {
-    let mounts = worker.sources.iter().map(|source| mount(source)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mounts = worker.sources.iter().map(mount).collect::<anyhow::Result<Vec<_>>>()?;
     SourceName::new(&worker.name).with_context(|| format!("--name `{}`", worker.name))?;
     run_role("worker", serve(worker, mounts))
 }
@@ -110,7 +110,9 @@ async fn serve(worker: &Worker, mounts: Vec<Mount>) -> anyhow::Result<()> {
         None => None,
     };
     let (routes, names): (_, &[&str]) = match &folder {
-        Some(folder) => (StoreService::new(folder.stores(), gate).routes(), &[StoreService::NAME]),
+        Some(folder) => {
+            (StoreService::new(folder.stores(), Arc::clone(&gate)).routes(), &[StoreService::NAME])
+        }
         None => (Routes::default(), &[]),
     };
     let channel = network.clone();
@@ -122,6 +124,7 @@ async fn serve(worker: &Worker, mounts: Vec<Mount>) -> anyhow::Result<()> {
     };
     let owner = folder.clone().map(|folder| folder as Arc<dyn Owner>);
     let agent = Agent::new(settings, Arc::new(Leader(client)), owner, Arc::new(stores), clock);
+    tokio::spawn(fetch_tables(gate, agent.waker()));
     say_listening(&server, server_settings.tls.is_some())?;
     let running = tokio::spawn(agent.run(stop));
     let drained = async move {
@@ -133,6 +136,14 @@ async fn serve(worker: &Worker, mounts: Vec<Mount>) -> anyhow::Result<()> {
         folder.close().await?;
     }
     Ok(())
+}
+
+/// Lets the worker report whenever a unit waits to begin for a newer table of fences.
+async fn fetch_tables(gate: Arc<Gate>, wake: Arc<Notify>) {
+    loop {
+        gate.table_is_wanted().await;
+        wake.notify_one();
+    }
 }
 
 /// How the cluster places studies; waits until a coordinator says it.
