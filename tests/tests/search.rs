@@ -272,6 +272,46 @@ fn statements_join_lists() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_broken_shard_fails_a_search_unless_it_may_be_partial() -> Result<()> {
+    let place = Place::new()?;
+    place.ingest()?;
+    let archive = place.shardex.archive();
+    let shard = std::fs::read_dir(archive.join("shards"))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.to_string_lossy().contains("2011"))
+        .context("a shard of 2011")?;
+    std::fs::write(shard.join("0.sqlite"), vec![b'x'; 8192])?;
+    for level in ["studies", "patients"] {
+        let failed = place.search(&[level])?;
+        assert!(failed.code == Some(1) && failed.err.contains("2011"), "{failed:?}");
+        let partial = place.search(&[level, "--allow-partial", "--count", "--format", "csv"])?;
+        // Studies 1 and 11 are lost, and with them patient 1.
+        let expected = if level == "studies" { "count\n10\n" } else { "count\n5\n" };
+        assert_eq!((partial.code, &*partial.out), (Some(5), expected), "{level}: {}", partial.err);
+        assert!(partial.err.contains("partial answer"), "{partial:?}");
+    }
+    // Who asks for what lies elsewhere has to know, too: nobody can say what the broken shard holds.
+    let elsewhere = place.search(&["studies", "AccessionNumber=ACC003"])?;
+    assert_eq!(elsewhere.code, Some(1), "{elsewhere:?}");
+    Ok(())
+}
+
+#[test]
+fn an_empty_archive_has_empty_answers() -> Result<()> {
+    let place = Place::new()?;
+    std::fs::remove_dir_all(&place.tree)?;
+    std::fs::create_dir(&place.tree)?;
+    std::fs::write(place.tree.join("note.txt"), "no DICOM")?;
+    place.ingest()?;
+    for level in ["patients", "studies", "series", "instances"] {
+        let answer = place.search(&[level, "PatientID=x", "--format", "csv"])?;
+        assert_eq!((answer.code, answer.out.lines().count()), (Some(0), 1), "{answer:?}");
+        assert_eq!(place.search(&[level, "--count", "--format", "csv"])?.out, "count\n0\n", "{level}");
+    }
+    Ok(())
+}
+
 struct Served(Child);
 
 impl Drop for Served {

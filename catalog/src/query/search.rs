@@ -98,7 +98,7 @@ impl FromStr for SearchLevel {
 /// the first rows by its index on it.
 fn total_key(view: View) -> &'static [&'static str] {
     match view {
-        View::Patients => &["PatientID", "IssuerOfPatientID", "domain", "PatientName", "PatientBirthDate"],
+        View::Patients => &["PatientID", "IssuerOfPatientID", "domain"],
         View::Studies => &["StudyInstanceUID", "domain"],
         View::Series => &["StudyInstanceUID", "SeriesInstanceUID", "domain"],
         _ => &["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "domain"],
@@ -235,9 +235,12 @@ fn order(request: &SearchRequest, view: View, all: &[Column]) -> Result<Vec<Orde
             order.push(Order { column, descending: key.descending });
         }
     }
-    for column in total_key(view) {
-        if !order.iter().any(|known| known.column == *column) {
-            order.push(Order { column: (*column).to_owned(), descending: false });
+    // Patients without an id have no key of their own: then all that is known of them decides, and those
+    // that are still equal are so in every column.
+    let rest = all.iter().filter(|_| view == View::Patients).map(|column| column.name.as_str());
+    for column in total_key(view).iter().copied().chain(rest) {
+        if !order.iter().any(|known| known.column == column) {
+            order.push(Order { column: column.to_owned(), descending: false });
         }
     }
     Ok(order)
