@@ -7,5 +7,5 @@ pub mod model;
 pub mod random;
 
 pub use binary::{Answer, Shardex};
-pub use dicom::{Instance, write_series};
+pub use dicom::{Instance, Item, write_series};
 pub use random::Random;

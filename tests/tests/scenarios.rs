@@ -331,3 +331,28 @@ fn directories_by_the_thousand_need_few_descriptors() -> Result<()> {
     assert_eq!(place.shardex.sql("SELECT count(*) FROM instances")?, [["1500"]]);
     Ok(())
 }
+
+#[test]
+fn a_dry_run_leaves_no_trace() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let tree = folder.path().join("tree");
+    write_series(&tree, 1, 1, 1, 3)?;
+    let tree = tree.to_string_lossy().into_owned();
+    let shardex = Shardex::new(&folder.path().join("archive"))?;
+    let dry = shardex.ingest(&["--dry-run", &tree])?;
+    assert_eq!((&dry["new"], &dry["ended"]), (&3.into(), &"complete".into()), "{dry}");
+    assert_eq!(std::fs::read_dir(folder.path())?.count(), 1, "no archive is made, and nothing beside it");
+    // Neither the partition nor the name of the source is fixed by it.
+    shardex.ingest(&["--partition", "none", &format!("pacs={tree}")])?;
+    let known = || -> Result<(String, serde_json::Value, serde_json::Value)> {
+        let status: serde_json::Value = serde_json::from_str(&shardex.run(&["status", "--json"])?.out)?;
+        Ok((shardex.dump()?, status["sources"].clone(), status["jobs"].clone()))
+    };
+    let before = known()?;
+    write_series(&folder.path().join("more"), 2, 2, 1, 1)?;
+    let more = folder.path().join("more").to_string_lossy().into_owned();
+    let dry = shardex.ingest(&["--dry-run", &more])?;
+    assert_eq!(dry["new"], 1, "{dry}");
+    assert_eq!(known()?, before);
+    Ok(())
+}

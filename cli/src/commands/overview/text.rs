@@ -33,7 +33,7 @@ pub(super) fn write(to: &mut impl Write, facts: &Facts, findings: &[Finding], al
     }
     writeln!(to, "\nWorth a look:")?;
     for finding in findings {
-        writeln!(to, "  {} {}", grouped(finding.count), finding.what)?;
+        writeln!(to, "  {}: {}", finding.what, grouped(finding.count))?;
         writeln!(to, "      {}", escaped(&finding.command))?;
     }
     Ok(())

@@ -31,6 +31,19 @@ pub(super) fn deletions<W: Write>(report: &Report, rows: Rows<W>) -> anyhow::Res
     Ok(limited.end()?)
 }
 
+/// Directories whose last listing failed.
+pub(super) fn unreadable<W: Write>(report: &Report, rows: Rows<W>) -> anyhow::Result<u64> {
+    let mut limited = Limited::new(report, rows, &["source", "path", "reason"])?;
+    if let Some(ledger) = ReadArchive::open(&report.archive.archive)?.ledger()? {
+        for (source, path, reason) in ledger.unreadable()? {
+            if !limited.row(&[Cell::Text(source), bytes(path), Cell::Text(reason)]) {
+                break;
+            }
+        }
+    }
+    Ok(limited.end()?)
+}
+
 /// Files that are gone, paired with a present file of the same size and modification time.
 pub(super) fn moves<W: Write>(report: &Report, rows: Rows<W>) -> anyhow::Result<u64> {
     let columns = ["source", "path", "to_source", "to_path", "size", "same_name"];
@@ -139,5 +152,9 @@ fn path(directory: &[u8], entry: &LedgerEntry) -> Cell {
         path.push(b'/');
     }
     path.extend_from_slice(entry.name.as_bytes());
+    bytes(path)
+}
+
+fn bytes(path: Vec<u8>) -> Cell {
     String::from_utf8(path).map_or_else(|error| Cell::Blob(error.into_bytes()), Cell::Text)
 }

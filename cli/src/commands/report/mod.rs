@@ -33,6 +33,8 @@ pub(crate) enum ReportKind {
     Dates,
     /// Studies whose files disagree on patient, date or institution.
     SplitStudies,
+    /// Directories that could not be listed.
+    Unreadable,
 }
 
 #[derive(Debug, Args)]
@@ -75,6 +77,7 @@ pub(crate) fn run(report: &Report) -> anyhow::Result<ExitCode> {
         ReportKind::SplitStudies => of_shards(report, ShardReport::SplitStudies, &cancel, rows)?,
         ReportKind::Deletions => ledger::deletions(report, rows)?,
         ReportKind::Moves => ledger::moves(report, rows)?,
+        ReportKind::Unreadable => ledger::unreadable(report, rows)?,
     };
     if format == Format::Table {
         say(report.kind, listed, limit);
@@ -110,6 +113,10 @@ fn say(kind: ReportKind, listed: u64, limit: u64) {
         ReportKind::Deletions => {
             "`deleted` files are out of the index. `missing` ones are still in it: if they are really gone, ingest \
              with --accept-deletions; if a mount was absent, mount it and ingest again."
+        }
+        ReportKind::Unreadable => {
+            "What is in these directories is not known, and nothing below them is taken for deleted. Grant the reader \
+             access, or mend the storage, and ingest again."
         }
         ReportKind::Moves => {
             "Pairs of a file that is gone and one of the same size and modification time that is there: most \
