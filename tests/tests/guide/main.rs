@@ -1,4 +1,4 @@
-//! The commands of the guide in `docs/howto`, run on the built binary as they stand there.
+//! The commands of the guide in `docs/howto`, and the first ones of the README, run on the built binary as they stand there.
 //!
 //! Each page runs from top to bottom in a folder of its own, in which `/data` and `/archive` are what [`hospital`]
 //! made. A block ` ```sh ` is run by bash and must end well, or with the exit code that ` ```sh exit=N ` says. The
@@ -43,14 +43,21 @@ fn run(page: &Path) -> Result<usize> {
     let root = folder.path();
     hospital::write(&root.join("data/dicom"))?;
     std::fs::create_dir(root.join("archive"))?;
+    std::fs::create_dir_all(root.join("var/tmp"))?;
     std::fs::create_dir(root.join("work"))?;
+    std::fs::write(root.join("work/cohort.csv"), "AccessionNumber\nACC007\n")?;
     let text = std::fs::read_to_string(page)?;
-    let mut count = 0;
-    for Block { line, commands, exit, expected, .. } in
-        blocks(&text)?.into_iter().filter(|block| !block.is_untested)
-    {
+    let (mut count, mut exports) = (0, String::new());
+    // What makes the binary has been done.
+    let is_run = |block: &Block| !block.is_untested && !block.commands.starts_with("make ");
+    for Block { line, commands, exit, expected, .. } in blocks(&text)?.into_iter().filter(is_run) {
         let output = Command::new("bash")
-            .args(["-euo", "pipefail", "-c", &format!("exec 2>&1\n{}", page::rooted(&commands, root))])
+            .args([
+                "-euo",
+                "pipefail",
+                "-c",
+                &format!("exec 2>&1\n{exports}{}", page::rooted(&commands, root)),
+            ])
             .env("PATH", search_path()?)
             .env_remove("SHARDEX_ARCHIVE")
             .current_dir(root.join("work"))
@@ -63,6 +70,10 @@ fn run(page: &Path) -> Result<usize> {
         if let Some(missing) = page::missing_line(&said, &expected) {
             panic!("{place}\ndid not say `{missing}` here, but:\n{said}");
         }
+        // A reader stays in one shell.
+        for line in commands.lines().filter(|line| line.starts_with("export ")) {
+            exports.push_str(&format!("{}\n", page::rooted(line, root)));
+        }
         count += 1;
     }
     Ok(count)
@@ -71,6 +82,12 @@ fn run(page: &Path) -> Result<usize> {
 fn check(name: &str) -> Result<()> {
     let count = run(&docs().join("howto").join(name))?;
     assert!(count > 0, "{name} has no commands");
+    Ok(())
+}
+
+#[test]
+fn readme() -> Result<()> {
+    assert_eq!(run(&docs().join("../README.md"))?, 2);
     Ok(())
 }
 

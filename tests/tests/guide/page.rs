@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 /// Folders of the pages that stand elsewhere in a test.
-const ROOTS: [&str; 2] = ["/data", "/archive"];
+const ROOTS: [&str; 3] = ["/var/tmp", "/data", "/archive"];
 
 /// Commands of a page.
 #[derive(Debug)]
