@@ -150,6 +150,21 @@ fn order_limit_count_and_columns() -> Result<()> {
     Ok(())
 }
 
+/// As many alternatives as a key may have are still one statement.
+#[test]
+fn many_alternatives_are_one_search() -> Result<()> {
+    let place = Place::new()?;
+    place.ingest()?;
+    let patterns = |count: usize| (0..count).map(|n| format!("*RIM{n}*")).collect::<Vec<_>>().join("\\");
+    for keyword in ["ImageType", "AccessionNumber"] {
+        let key = format!("{keyword}={}\\*C003\\*IMAR*", patterns(490));
+        let found = place.found(&["studies", &key, "PatientID=PAT0003"], "AccessionNumber")?;
+        assert_eq!(found, if keyword == "ImageType" { "ACC003 ACC013" } else { "ACC003" });
+    }
+    assert!(place.refused(&["studies", &format!("ImageType={}", patterns(501))])?.contains("more than 500"));
+    Ok(())
+}
+
 /// Both studies of a patient lie in shards of their own; either finds the whole patient.
 #[test]
 fn patients_are_whole_wherever_they_match() -> Result<()> {

@@ -8,6 +8,8 @@ use crate::{Column, View};
 
 /// Keys of one search.
 const KEYS_MAX: usize = 64;
+/// Columns of an answer, and of its order.
+const COLUMNS_MAX: usize = 1_000;
 /// The columns that make an order of a view's rows total. The study comes first, so that a shard finds
 /// the first rows by its index on it.
 fn total_key(view: View) -> &'static [&'static str] {
@@ -107,6 +109,9 @@ impl Search {
         }
         if request.keys.len() > KEYS_MAX {
             return Err(InvalidSearch::Refused(format!("more than {KEYS_MAX} keys")));
+        }
+        if request.columns.len().max(request.sort.len()) > COLUMNS_MAX {
+            return Err(InvalidSearch::Refused(format!("more than {COLUMNS_MAX} columns")));
         }
         let mut keys: Vec<SearchKey> = Vec::new();
         let mut targets = Vec::new();
@@ -255,6 +260,8 @@ mod tests {
         let order: Vec<_> = found.order.iter().map(|one| (&*one.column, one.descending)).collect();
         assert_eq!(order, [("StudyDate", true), ("domain", true), ("StudyInstanceUID", false)]);
         assert_eq!(found.columns[0].name, "PatientName");
+        let many = SearchRequest { columns: vec!["PatientID".into(); COLUMNS_MAX + 1], ..request.clone() };
+        assert!(Search::new(&many, columns).is_err());
         let request = SearchRequest { sort: vec![sort("StudyDat")], ..request };
         let error = Search::new(&request, columns).expect_err("unknown").to_string();
         assert!(error.contains("did you mean StudyDate"), "{error}");

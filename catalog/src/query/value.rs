@@ -9,7 +9,7 @@ pub const LIST_VALUES_MAX: usize = 200_000;
 /// Bytes of a pattern at most.
 const PATTERN_BYTES_MAX: usize = 1_000;
 /// Alternatives that a text may name.
-const ALTERNATIVES_MAX: usize = 1_000;
+const ALTERNATIVES_MAX: usize = 500;
 
 /// What a column holds, as far as matching goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
