@@ -5,7 +5,9 @@ mod binary;
 mod dicom;
 pub mod model;
 pub mod random;
+mod served;
 
 pub use binary::{Answer, Shardex};
 pub use dicom::{Instance, Item, write_series};
 pub use random::Random;
+pub use served::Served;

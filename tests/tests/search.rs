@@ -1,11 +1,9 @@
 //! `shardex search`, on the built binary.
 
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
-use shardex_tests::{Answer, Instance, Shardex};
+use shardex_tests::{Answer, Instance, Served, Shardex};
 
 const PATIENT_NAME: u32 = 0x0010_0010;
 const PATIENT_ID: u32 = 0x0010_0020;
@@ -327,30 +325,13 @@ fn an_empty_archive_has_empty_answers() -> Result<()> {
     Ok(())
 }
 
-struct Served(Child);
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn a_server_gives_the_same_answers() -> Result<()> {
     let place = Place::new()?;
     place.ingest()?;
     let archive = place.shardex.archive().to_string_lossy().into_owned();
-    let mut child = Command::new(place.shardex.binary())
-        .args(["serve", "--archive", &archive, "--listen", "127.0.0.1:0"])
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let out = child.stdout.take().context("piped")?;
-    let _served = Served(child);
-    let mut line = String::new();
-    BufReader::new(out).read_line(&mut line)?;
-    let url = line.trim().strip_prefix("listening on ").context("an address")?.to_owned();
+    let served = Served::start(&place.shardex)?;
+    let url = served.url();
     let list = place.file("list.csv", "ACC003\nACC014\n")?;
     let cohort = format!("AccessionNumber=@{list}");
     for arguments in [
@@ -361,16 +342,16 @@ fn a_server_gives_the_same_answers() -> Result<()> {
         &["studies", "StudyDate=2011", "--format", "paths"],
     ] {
         let near = place.search(&[arguments, &["-a", &archive]].concat())?;
-        let far = place.search(&[arguments, &["--router", &url]].concat())?;
+        let far = place.search(&[arguments, &["--router", url]].concat())?;
         assert_eq!((near.code, &near.out), (far.code, &far.out), "{arguments:?}: {}", far.err);
         assert!(!near.out.is_empty());
     }
     let list = place.file("table.csv", "acc\nACC003\nACC014\n")?;
     let statement = "SELECT acc, PatientID FROM studies JOIN mine ON acc = AccessionNumber ORDER BY 1";
     let sql = ["sql", statement, "--with", &format!("mine={list}"), "--format", "csv"];
-    let far = place.shardex.run(&[&sql[..], &["--router", &url]].concat())?;
+    let far = place.shardex.run(&[&sql[..], &["--router", url]].concat())?;
     assert_eq!(far.out, "acc,PatientID\nACC003,PAT0003\nACC014,PAT0004\n", "{}", far.err);
-    let far = place.search(&["studies", "PatientNam=x", "--router", &url])?;
+    let far = place.search(&["studies", "PatientNam=x", "--router", url])?;
     assert!(far.code == Some(2) && far.err.contains("did you mean PatientName"), "{far:?}");
     Ok(())
 }

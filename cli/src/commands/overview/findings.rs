@@ -1,10 +1,8 @@
 //! Counts that a data manager can act on, each with the command that lists what was counted.
 
-use shardex_catalog::FileState;
 use shardex_shard_store::overview::HEADERS_OF_SERIES_MAX;
 
 use super::facts::Facts;
-use crate::output::shell_quoted;
 
 /// One thing that deserves a look.
 #[derive(Debug)]
@@ -21,12 +19,11 @@ pub(super) struct Finding {
 
 /// What deserves a look, the gravest first; nothing of which there is none.
 pub(super) fn of(facts: &Facts) -> Vec<Finding> {
-    let archive = shell_quoted(&facts.path);
     let listed = |(name, count, what, command): (&'static str, u64, String, String)| Finding {
         name,
         count,
         what,
-        command: format!("shardex {command} --archive {archive}"),
+        command: format!("shardex {command} {}", facts.place),
     };
     let all = of_files(facts).into_iter().chain(of_studies(facts)).chain(of_rest(facts));
     all.filter(|(_, count, ..)| *count > 0).map(listed).collect()
@@ -36,13 +33,12 @@ type Listed = (&'static str, u64, String, String);
 
 fn of_files(facts: &Facts) -> Vec<Listed> {
     let seen = &facts.seen;
-    let state = |state| seen.states.get(&state).copied().unwrap_or(0);
     let kinds: Vec<_> = seen.not_opened().map(|(kind, count)| format!("{kind} {count}")).collect();
     let names: Vec<_> = seen.not_opened().map(|(kind, _)| format!("'{kind}'")).collect();
     vec![
         (
             "quarantined",
-            state(FileState::Quarantined),
+            seen.states.get("quarantined").copied().unwrap_or(0),
             "files that could not be indexed".to_owned(),
             "files --state quarantined".to_owned(),
         ),
