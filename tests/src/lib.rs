@@ -4,10 +4,12 @@
 mod binary;
 mod dicom;
 pub mod model;
+mod place;
 pub mod random;
 mod served;
 
 pub use binary::{Answer, Shardex};
 pub use dicom::{Instance, Item, write_series};
+pub use place::{Place, skip, wait_for};
 pub use random::Random;
 pub use served::Served;
