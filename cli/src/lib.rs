@@ -6,6 +6,7 @@ mod exit;
 mod ledger_files;
 mod lists;
 mod output;
+mod reports;
 
 pub use commands::{run, run_with};
 pub use exit::ExitCode;

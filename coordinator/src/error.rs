@@ -51,6 +51,14 @@ pub enum Error {
         /// The root that was given.
         given: PathBuf,
     },
+    /// A root stands under another name already.
+    #[error("`{}` is source `{known}` of this archive: call it that, or give no name", root.display())]
+    OtherName {
+        /// The root.
+        root: PathBuf,
+        /// Its name in the archive.
+        known: SourceName,
+    },
     /// A source belongs to another domain.
     #[error("source `{name}` belongs to domain `{known}`, not `{given}`: a source's domain is fixed")]
     OtherDomain {

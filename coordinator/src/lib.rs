@@ -9,9 +9,11 @@ mod identity;
 mod jobs;
 mod sources;
 mod specification;
+mod unwritten;
 
 pub use error::Error;
 pub use identity::Identity;
 pub use jobs::{JobRecord, begin_job, end_job, jobs};
 pub use sources::{RegisteredSource, Registration, known_sources, mark_stubs, register};
 pub use specification::{InvalidSource, SourceSpecification};
+pub use unwritten::Unwritten;

@@ -148,6 +148,9 @@ fn choose(
         Some(name) => known.iter().find(|source| source.name == *name),
         None => by_root,
     };
+    if let (None, Some(known)) = (found, by_root) {
+        return Err(Error::OtherName { root, known: known.name.clone() });
+    }
     let is_taken = |name: &SourceName| taken.iter().any(|other| other.source.name == *name);
     let Some(found) = found else {
         let is_used = |name: &SourceName| is_taken(name) || known.iter().any(|source| source.name == *name);
@@ -260,6 +263,9 @@ mod tests {
         };
         assert!(matches!(choose("/mnt/x", None, false), Err(Error::OtherRoot { .. })));
         assert_eq!(choose("/mnt/x", None, true).expect("rebound").source.root, Path::new("/mnt/x"));
+        let unknown = SourceName::new("files").expect("a name");
+        let renamed = super::choose(&known, &[], Some(&unknown), None, "/data/x".into(), identity(1), false);
+        assert!(matches!(renamed, Err(Error::OtherName { .. })));
         let other = Domain::new("research").expect("a name");
         assert!(matches!(choose("/data/x", Some(&other), false), Err(Error::OtherDomain { .. })));
     }

@@ -8,8 +8,8 @@
 //! A search by keys needs no statement: shards look up what matches, and the merge database orders it.
 //!
 //! Nothing here knows SQLite's files, or where a shard is: shards are behind
-//! [`shardex_seams::Leaf`], files that are not indexed behind [`LedgerFiles`], and running SQL
-//! behind [`shardex_shard_store::merge`].
+//! [`shardex_seams::Leaf`], files that are not indexed behind [`LedgerFiles`], reports that are no
+//! queries behind [`Reports`], and running SQL behind [`shardex_shard_store::merge`].
 
 mod batch;
 mod completeness;
@@ -21,6 +21,7 @@ mod options;
 mod patients;
 mod plan;
 mod pull;
+mod reports;
 mod router;
 mod search;
 mod stop;
@@ -30,5 +31,6 @@ pub use error::Error;
 pub use grpc::{QueryService, Remote, ServiceSettings};
 pub use ledger_files::{LEDGER_FILES_COLUMNS, LedgerFiles, NoLedgerFiles, ledger_files_row};
 pub use options::{Answers, QueryOptions, RowSink, Settings};
+pub use reports::{ReportKind, ReportRequest, Reports, report_columns};
 pub use router::Router;
 pub use shardex_shard_store::merge::{Columns, LIST_BYTES_MAX, LIST_ROWS_MAX, Limits, List, ResultColumn};

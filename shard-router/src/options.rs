@@ -11,7 +11,7 @@ use shardex_catalog::query::SearchRequest;
 use shardex_seams::Clock;
 use shardex_shard_store::merge::{Columns, Limits, List, ResultColumn};
 
-use crate::{Completeness, Error};
+use crate::{Completeness, Error, ReportRequest};
 
 /// Settings of a router, the same for all its queries.
 #[derive(Clone)]
@@ -87,6 +87,17 @@ pub trait Answers: Send + Sync {
     fn search(
         &self,
         request: &SearchRequest,
+        options: &QueryOptions,
+        sink: &mut dyn RowSink,
+    ) -> Result<Completeness, Error>;
+
+    /// As [`crate::Router::report`].
+    ///
+    /// # Errors
+    /// [`Error`]; rows may have come before it.
+    fn report(
+        &self,
+        request: &ReportRequest,
         options: &QueryOptions,
         sink: &mut dyn RowSink,
     ) -> Result<Completeness, Error>;

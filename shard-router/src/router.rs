@@ -10,13 +10,15 @@ use shardex_shard_store::merge::{Analyser, MergeDatabase, StopCheck};
 use crate::completeness::{Completeness, Tally};
 use crate::plan::plan;
 use crate::pull::Pull;
+use crate::reports::NoReports;
 use crate::stop::Stop;
-use crate::{Answers, Error, LedgerFiles, QueryOptions, RowSink, Settings};
+use crate::{Answers, Error, LedgerFiles, QueryOptions, ReportRequest, Reports, RowSink, Settings};
 
 /// Answers SQL over all shards. One serves many threads.
 pub struct Router {
     pub(crate) leaf: Arc<dyn Leaf>,
     pub(crate) ledger: Arc<dyn LedgerFiles>,
+    pub(crate) reports: Arc<dyn Reports>,
     pub(crate) settings: Settings,
     analyser: Analyser,
 }
@@ -34,7 +36,7 @@ impl Router {
     /// [`Error::Failed`] if the views' columns make no tables.
     pub fn new(leaf: Arc<dyn Leaf>, ledger: Arc<dyn LedgerFiles>, settings: Settings) -> Result<Self, Error> {
         let analyser = Analyser::new(settings.columns, settings.limits.clone())?;
-        Ok(Self { leaf, ledger, settings, analyser })
+        Ok(Self { leaf, ledger, reports: Arc::new(NoReports), settings, analyser })
     }
 
     /// Runs one SELECT (or WITH … SELECT, or VALUES) and gives its answer to `sink`.
@@ -109,5 +111,14 @@ impl Answers for Router {
 
     fn sql(&self, text: &str, options: &QueryOptions, sink: &mut dyn RowSink) -> Result<Completeness, Error> {
         Self::sql(self, text, options, sink)
+    }
+
+    fn report(
+        &self,
+        request: &ReportRequest,
+        options: &QueryOptions,
+        sink: &mut dyn RowSink,
+    ) -> Result<Completeness, Error> {
+        Self::report(self, request, options, sink)
     }
 }

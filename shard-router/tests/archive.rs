@@ -14,16 +14,17 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use shardex_catalog::query::{Given, GivenKey, SearchLevel, SearchRequest, SortKey};
 use shardex_catalog::{
     Cell, DirectoryRange, Domain, Fence, FileName, FileRow, FileStamp, Header, LeafQuery, LeafSearch, Level,
     Operation, Predicate, RelativePath, RowBatch, ShardId, SourceName, Value, Values, View, Warnings,
     attribute, attribute_by_keyword,
 };
 use shardex_seams::{Leaf, ShardWriter, StoreError};
-use shardex_shard_router::{Router, Settings};
+use shardex_shard_router::{QueryOptions, Router, Settings};
 use shardex_shard_store::{Archive, ArchiveSettings, LeafPool, ReadArchive, SourceRoots, view_columns};
 
-use support::{FakeLedger, Rows, archive, ask, clock, columns, comparable};
+use support::{Answer, FakeLedger, Rows, archive, ask, clock, columns, comparable};
 
 /// Awaits on this thread.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -103,7 +104,7 @@ fn router(leaf: Arc<dyn Leaf>, ledger: Rows) -> Router {
     Router::new(leaf, Arc::new(FakeLedger(ledger)), Settings::new(clock(), view_columns)).expect("a router")
 }
 
-/// Gives all rows, whatever is asked.
+/// Gives all rows, whatever statements ask; and searches however little a shard may hold.
 struct Unfiltered(Arc<LeafPool>);
 
 impl Leaf for Unfiltered {
@@ -125,8 +126,7 @@ impl Leaf for Unfiltered {
         cancel: &Arc<AtomicBool>,
         row: &mut dyn FnMut(Vec<Cell>) -> bool,
     ) -> Result<(), StoreError> {
-        let all = LeafSearch { keys: Vec::new(), ..search.clone() };
-        self.0.search(shard, &all, cancel, row)
+        self.0.search(shard, search, cancel, row)
     }
 
     fn shards(&self) -> Result<Vec<ShardId>, StoreError> {
@@ -169,6 +169,75 @@ fn many_shards_answer_as_one_does() {
         with_rows += usize::from(!answer.rows.is_empty());
     }
     assert!(with_rows * 10 >= checked * 9, "only {with_rows} of {checked} statements find rows");
+}
+
+fn request(
+    level: SearchLevel,
+    keys: &[(&str, &str)],
+    sort: Option<&str>,
+    limit: Option<u64>,
+) -> SearchRequest {
+    let key = |(name, text): &(&str, &str)| GivenKey {
+        name: (*name).to_owned(),
+        given: Given::Text((*text).to_owned()),
+    };
+    let sort = sort.map(|name| SortKey { name: name.to_owned(), descending: true });
+    SearchRequest {
+        keys: keys.iter().map(key).collect(),
+        sort: sort.into_iter().collect(),
+        limit,
+        columns: vec!["*".to_owned()],
+        ..SearchRequest::new(level)
+    }
+}
+
+/// Searches of pruned shards give the rows, and the order, of one shard that is never pruned.
+#[test]
+fn pruned_searches_answer_as_unpruned_ones() {
+    let made = archive(40);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (many, one) = (folder.path().join("many"), folder.path().join("one"));
+    let instances = &made.all[&View::Instances];
+    write(&many, instances, &by_year);
+    write(&one, instances, &|_| "all-00000000/0".to_owned());
+    let many = router(ReadArchive::open(&many).expect("an archive").leaves(16), Rows::new());
+    let one = ReadArchive::open(&one).expect("an archive").leaves(16);
+    let one = router(Arc::new(Unfiltered(one)), Rows::new());
+    let text = |cell: &Cell| if let Cell::Text(text) = cell { text.clone() } else { panic!("always there") };
+    let (patient, study, uid) = (text(&instances[7][1]), text(&instances[7][3]), text(&instances[7][9]));
+    let looked_up: [&[(&str, &str)]; 4] = [
+        &[("PatientID", &patient)],
+        &[("StudyInstanceUID", &study)],
+        &[("SOPInstanceUID", &uid)],
+        &[("StudyDate", "2018"), ("Modality", "CT\\MR")],
+    ];
+    let others: [&[(&str, &str)]; 4] = [
+        &[],
+        &[("PatientID", "*7*")],
+        &[("Manufacturer", "")],
+        &[("Modality", "C*"), ("StudyDate", "2019-")],
+    ];
+    let (mut with_rows, mut checked) = (0, 0);
+    for keys in looked_up.iter().chain(&others) {
+        for level in SearchLevel::ALL {
+            for (sort, limit) in [(None, None), (Some("StudyDate"), Some(5)), (None, Some(3))] {
+                let sort = sort.filter(|_| *level != SearchLevel::Patients);
+                let request = request(*level, keys, sort, limit);
+                let (mut found, mut expected) = (Answer::default(), Answer::default());
+                let options = QueryOptions::default();
+                let completeness = many.search(&request, &options, &mut found).expect("an answer");
+                one.search(&request, &options, &mut expected).expect("an answer");
+                assert_eq!(comparable(&found.rows, true), comparable(&expected.rows, true), "{request:?}");
+                let is_whole = completeness.pruned + completeness.answered == completeness.total;
+                assert!(is_whole && completeness.is_complete(), "{completeness:?}");
+                let must_prune = looked_up.contains(keys) && *level != SearchLevel::Patients;
+                assert!(!must_prune || completeness.pruned > 0, "{request:?}: {completeness:?}");
+                checked += 1;
+                with_rows += usize::from(!found.rows.is_empty());
+            }
+        }
+    }
+    assert!(with_rows * 10 >= checked * 9, "only {with_rows} of {checked} searches find rows");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use shardex_seams::StoreError;
 
-use crate::error::{io_error, store_error};
+use crate::error::{io_error, label, store_error};
 use crate::private;
 
 /// Durability of an ordinary commit; a barrier is always durable.
@@ -212,13 +212,12 @@ fn check_format(connection: &Connection, path: &Path, format: &Format) -> Result
     let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let application_id = number("application_id").map_err(fail)?;
     let found = number("user_version").map_err(fail)?;
-    let file = || path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let is_empty = application_id == 0 && found == 0;
     if !is_empty && application_id != i64::from(format.application_id) {
-        return Err(StoreError::Corrupt { file: file(), detail: "it is a file of another kind".into() });
+        return Err(StoreError::Corrupt { file: label(path), detail: "it is a file of another kind".into() });
     }
     if found > format.version() {
-        return Err(StoreError::Newer { file: file(), found, known: format.version() });
+        return Err(StoreError::Newer { file: label(path), found, known: format.version() });
     }
     Ok(found)
 }

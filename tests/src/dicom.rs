@@ -22,6 +22,35 @@ pub struct Instance {
     /// Further elements, or others in place of the usual ones: tag, VR, value; an empty value leaves
     /// the element out.
     pub more: BTreeMap<u32, ([u8; 2], String)>,
+    /// Sequences: tag, encoded items.
+    pub sequences: BTreeMap<u32, Vec<u8>>,
+}
+
+/// An item of a sequence; its elements are given in the order of their tags.
+#[derive(Clone, Debug, Default)]
+pub struct Item(Vec<u8>);
+
+impl Item {
+    /// The same with one more element.
+    #[must_use]
+    pub fn with(mut self, tag: u32, vr: &[u8; 2], value: &str) -> Self {
+        element(&mut self.0, tag, *vr, value);
+        self
+    }
+
+    /// The same with one more sequence, of one item.
+    #[must_use]
+    pub fn with_item(mut self, tag: u32, item: &Self) -> Self {
+        sequence(&mut self.0, tag, &item.encoded());
+        self
+    }
+
+    fn encoded(&self) -> Vec<u8> {
+        let mut bytes = vec![0xFE, 0xFF, 0x00, 0xE0];
+        bytes.extend_from_slice(&u32::try_from(self.0.len()).unwrap_or(u32::MAX).to_le_bytes());
+        bytes.extend_from_slice(&self.0);
+        bytes
+    }
 }
 
 impl Instance {
@@ -36,6 +65,7 @@ impl Instance {
             date: format!("20{:02}0{}15", 10 + study % 10, 1 + study % 9),
             number,
             more: BTreeMap::new(),
+            sequences: BTreeMap::new(),
         }
     }
 
@@ -43,6 +73,13 @@ impl Instance {
     #[must_use]
     pub fn with(mut self, tag: u32, vr: &[u8; 2], value: &str) -> Self {
         self.more.insert(tag, (*vr, value.to_owned()));
+        self
+    }
+
+    /// The same with another item of a sequence.
+    #[must_use]
+    pub fn with_item(mut self, tag: u32, item: &Item) -> Self {
+        self.sequences.entry(tag).or_default().extend_from_slice(&item.encoded());
         self
     }
 
@@ -75,9 +112,14 @@ impl Instance {
         let mut elements: BTreeMap<_, _> =
             usual.into_iter().map(|(tag, vr, value)| (tag, (vr, value.to_owned()))).collect();
         elements.extend(self.more.clone());
+        let mut encoded = BTreeMap::new();
         for (tag, (vr, value)) in elements.iter().filter(|(_, (_, value))| !value.is_empty()) {
-            element(&mut bytes, *tag, *vr, value);
+            element(encoded.entry(*tag).or_default(), *tag, *vr, value);
         }
+        for (tag, items) in &self.sequences {
+            sequence(encoded.entry(*tag).or_default(), *tag, items);
+        }
+        encoded.values().for_each(|element: &Vec<u8>| bytes.extend_from_slice(element));
         bytes
     }
 }
@@ -92,6 +134,13 @@ fn element(bytes: &mut Vec<u8>, tag: u32, vr: [u8; 2], value: &str) {
     if value.len() % 2 == 1 {
         bytes.push(padding);
     }
+}
+
+fn sequence(bytes: &mut Vec<u8>, tag: u32, items: &[u8]) {
+    let [e0, e1, g0, g1] = tag.to_le_bytes();
+    bytes.extend_from_slice(&[g0, g1, e0, e1, b'S', b'Q', 0, 0]);
+    bytes.extend_from_slice(&u32::try_from(items.len()).unwrap_or(u32::MAX).to_le_bytes());
+    bytes.extend_from_slice(items);
 }
 
 /// Writes `count` files of one series into a folder.

@@ -6,9 +6,13 @@ mod changes;
 pub mod cluster;
 mod dicom;
 pub mod model;
+mod place;
 pub mod random;
+mod served;
 
 pub use binary::{Answer, Shardex};
 pub use changes::{change_tree, write_tree};
-pub use dicom::{Instance, write_series};
+pub use dicom::{Instance, Item, write_series};
+pub use place::{Place, skip, wait_for};
 pub use random::Random;
+pub use served::Served;

@@ -2,46 +2,14 @@
 
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
-use shardex_tests::{Instance, Shardex, write_series};
-
-struct Place {
-    folder: tempfile::TempDir,
-    tree: PathBuf,
-    shardex: Shardex,
-}
-
-impl Place {
-    fn new() -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let tree = folder.path().join("tree");
-        std::fs::create_dir(&tree)?;
-        let shardex = Shardex::new(&folder.path().join("archive"))?;
-        Ok(Self { folder, tree, shardex })
-    }
-
-    fn with_series(count: u32) -> Result<Self> {
-        let place = Self::new()?;
-        for n in 0..count {
-            write_series(&place.tree.join(format!("s{n}")), n, n, 1, 10)?;
-        }
-        Ok(place)
-    }
-
-    fn text(&self) -> String {
-        self.tree.to_string_lossy().into_owned()
-    }
-
-    fn write(&self, name: &str, instance: &Instance) -> Result<()> {
-        Ok(std::fs::write(self.tree.join(name), instance.bytes())?)
-    }
-}
+use shardex_tests::{Instance, Place, Shardex, write_series};
 
 #[test]
 fn every_file_ends_in_one_state_and_a_second_run_opens_nothing() -> Result<()> {
-    let place = Place::with_series(5)?;
+    let place = Place::with_series(5, 10)?;
     std::fs::write(place.tree.join("note.txt"), "hello")?;
     std::fs::write(place.tree.join("empty"), "")?;
     std::fs::write(place.tree.join("broken.dcm"), [&[0; 128][..], b"DICM", &[7; 99]].concat())?;
@@ -62,7 +30,7 @@ fn every_file_ends_in_one_state_and_a_second_run_opens_nothing() -> Result<()> {
 
 #[test]
 fn changes_of_a_tree_are_followed() -> Result<()> {
-    let place = Place::with_series(5)?;
+    let place = Place::with_series(5, 10)?;
     place.shardex.ingest(&[&place.text()])?;
     let file = |name: &str| place.tree.join("s0").join(name);
     std::fs::remove_file(file("im00001.dcm"))?;
@@ -86,7 +54,7 @@ fn changes_of_a_tree_are_followed() -> Result<()> {
 
 #[test]
 fn an_emptied_root_and_mass_deletion_are_held() -> Result<()> {
-    let place = Place::with_series(6)?;
+    let place = Place::with_series(6, 10)?;
     place.shardex.ingest(&[&place.text()])?;
     let aside = place.folder.path().join("aside");
     std::fs::rename(&place.tree, &aside)?;
@@ -110,7 +78,7 @@ fn an_emptied_root_and_mass_deletion_are_held() -> Result<()> {
 
 #[test]
 fn lost_and_old_files_of_an_archive_are_healed() -> Result<()> {
-    let place = Place::with_series(8)?;
+    let place = Place::with_series(8, 10)?;
     place.shardex.ingest(&[&place.text()])?;
     let archive = place.shardex.archive();
     let copy = place.folder.path().join("old");
@@ -236,7 +204,7 @@ fn write_deep(root: &Path, depth: u32) -> Result<()> {
 
 #[test]
 fn wrong_usage_says_what_to_do() -> Result<()> {
-    let place = Place::with_series(1)?;
+    let place = Place::with_series(1, 10)?;
     let file = place.tree.join("s0/im00001.dcm").to_string_lossy().into_owned();
     let outer = place.folder.path().to_string_lossy().into_owned();
     for (arguments, code, says) in [
@@ -268,7 +236,7 @@ fn wrong_usage_says_what_to_do() -> Result<()> {
 
 #[test]
 fn a_damaged_shard_costs_only_its_own_files() -> Result<()> {
-    let place = Place::with_series(4)?;
+    let place = Place::with_series(4, 10)?;
     place.shardex.ingest(&[&place.text()])?;
     let shards = place.shardex.archive().join("shards");
     let victim = std::fs::read_dir(&shards)?.next().expect("a shard")?.path().join("0.sqlite");
@@ -329,5 +297,30 @@ fn directories_by_the_thousand_need_few_descriptors() -> Result<()> {
         .output()?;
     assert_eq!(run.status.code(), Some(0), "{}", String::from_utf8_lossy(&run.stderr));
     assert_eq!(place.shardex.sql("SELECT count(*) FROM instances")?, [["1500"]]);
+    Ok(())
+}
+
+#[test]
+fn a_dry_run_leaves_no_trace() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let tree = folder.path().join("tree");
+    write_series(&tree, 1, 1, 1, 3)?;
+    let tree = tree.to_string_lossy().into_owned();
+    let shardex = Shardex::new(&folder.path().join("archive"))?;
+    let dry = shardex.ingest(&["--dry-run", &tree])?;
+    assert_eq!((&dry["new"], &dry["ended"]), (&3.into(), &"complete".into()), "{dry}");
+    assert_eq!(std::fs::read_dir(folder.path())?.count(), 1, "no archive is made, and nothing beside it");
+    // Neither the partition nor the name of the source is fixed by it.
+    shardex.ingest(&["--partition", "none", &format!("pacs={tree}")])?;
+    let known = || -> Result<(String, serde_json::Value, serde_json::Value)> {
+        let status: serde_json::Value = serde_json::from_str(&shardex.run(&["status", "--json"])?.out)?;
+        Ok((shardex.dump()?, status["sources"].clone(), status["jobs"].clone()))
+    };
+    let before = known()?;
+    write_series(&folder.path().join("more"), 2, 2, 1, 1)?;
+    let more = folder.path().join("more").to_string_lossy().into_owned();
+    let dry = shardex.ingest(&["--dry-run", &more])?;
+    assert_eq!(dry["new"], 1, "{dry}");
+    assert_eq!(known()?, before);
     Ok(())
 }

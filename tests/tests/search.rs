@@ -1,11 +1,9 @@
 //! `shardex search`, on the built binary.
 
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
-use shardex_tests::{Answer, Instance, Shardex};
+use shardex_tests::{Answer, Instance, Served, Shardex};
 
 const PATIENT_NAME: u32 = 0x0010_0010;
 const PATIENT_ID: u32 = 0x0010_0020;
@@ -150,6 +148,21 @@ fn order_limit_count_and_columns() -> Result<()> {
     Ok(())
 }
 
+/// As many alternatives as a key may have are still one statement.
+#[test]
+fn many_alternatives_are_one_search() -> Result<()> {
+    let place = Place::new()?;
+    place.ingest()?;
+    let patterns = |count: usize| (0..count).map(|n| format!("*RIM{n}*")).collect::<Vec<_>>().join("\\");
+    for keyword in ["ImageType", "AccessionNumber"] {
+        let key = format!("{keyword}={}\\*C003\\*IMAR*", patterns(490));
+        let found = place.found(&["studies", &key, "PatientID=PAT0003"], "AccessionNumber")?;
+        assert_eq!(found, if keyword == "ImageType" { "ACC003 ACC013" } else { "ACC003" });
+    }
+    assert!(place.refused(&["studies", &format!("ImageType={}", patterns(501))])?.contains("more than 500"));
+    Ok(())
+}
+
 /// Both studies of a patient lie in shards of their own; either finds the whole patient.
 #[test]
 fn patients_are_whole_wherever_they_match() -> Result<()> {
@@ -272,14 +285,44 @@ fn statements_join_lists() -> Result<()> {
     Ok(())
 }
 
-struct Served(Child);
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+#[test]
+fn a_broken_shard_fails_a_search_unless_it_may_be_partial() -> Result<()> {
+    let place = Place::new()?;
+    place.ingest()?;
+    let archive = place.shardex.archive();
+    let shard = std::fs::read_dir(archive.join("shards"))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.to_string_lossy().contains("2011"))
+        .context("a shard of 2011")?;
+    std::fs::write(shard.join("0.sqlite"), vec![b'x'; 8192])?;
+    for level in ["studies", "patients"] {
+        let failed = place.search(&[level])?;
+        assert!(failed.code == Some(1) && failed.err.contains("2011"), "{failed:?}");
+        let partial = place.search(&[level, "--allow-partial", "--count", "--format", "csv"])?;
+        // Studies 1 and 11 are lost, and with them patient 1.
+        let expected = if level == "studies" { "count\n10\n" } else { "count\n5\n" };
+        assert_eq!((partial.code, &*partial.out), (Some(5), expected), "{level}: {}", partial.err);
+        assert!(partial.err.contains("partial answer"), "{partial:?}");
     }
+    // Who asks for what lies elsewhere has to know, too: nobody can say what the broken shard holds.
+    let elsewhere = place.search(&["studies", "AccessionNumber=ACC003"])?;
+    assert_eq!(elsewhere.code, Some(1), "{elsewhere:?}");
+    Ok(())
+}
+
+#[test]
+fn an_empty_archive_has_empty_answers() -> Result<()> {
+    let place = Place::new()?;
+    std::fs::remove_dir_all(&place.tree)?;
+    std::fs::create_dir(&place.tree)?;
+    std::fs::write(place.tree.join("note.txt"), "no DICOM")?;
+    place.ingest()?;
+    for level in ["patients", "studies", "series", "instances"] {
+        let answer = place.search(&[level, "PatientID=x", "--format", "csv"])?;
+        assert_eq!((answer.code, answer.out.lines().count()), (Some(0), 1), "{answer:?}");
+        assert_eq!(place.search(&[level, "--count", "--format", "csv"])?.out, "count\n0\n", "{level}");
+    }
+    Ok(())
 }
 
 #[test]
@@ -287,15 +330,8 @@ fn a_server_gives_the_same_answers() -> Result<()> {
     let place = Place::new()?;
     place.ingest()?;
     let archive = place.shardex.archive().to_string_lossy().into_owned();
-    let mut child = Command::new(place.shardex.binary())
-        .args(["serve", "--archive", &archive, "--listen", "127.0.0.1:0"])
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let out = child.stdout.take().context("piped")?;
-    let _served = Served(child);
-    let mut line = String::new();
-    BufReader::new(out).read_line(&mut line)?;
-    let url = line.trim().strip_prefix("listening on ").context("an address")?.to_owned();
+    let served = Served::start(&place.shardex)?;
+    let url = served.url();
     let list = place.file("list.csv", "ACC003\nACC014\n")?;
     let cohort = format!("AccessionNumber=@{list}");
     for arguments in [
@@ -306,16 +342,16 @@ fn a_server_gives_the_same_answers() -> Result<()> {
         &["studies", "StudyDate=2011", "--format", "paths"],
     ] {
         let near = place.search(&[arguments, &["-a", &archive]].concat())?;
-        let far = place.search(&[arguments, &["--router", &url]].concat())?;
+        let far = place.search(&[arguments, &["--router", url]].concat())?;
         assert_eq!((near.code, &near.out), (far.code, &far.out), "{arguments:?}: {}", far.err);
         assert!(!near.out.is_empty());
     }
     let list = place.file("table.csv", "acc\nACC003\nACC014\n")?;
     let statement = "SELECT acc, PatientID FROM studies JOIN mine ON acc = AccessionNumber ORDER BY 1";
     let sql = ["sql", statement, "--with", &format!("mine={list}"), "--format", "csv"];
-    let far = place.shardex.run(&[&sql[..], &["--router", &url]].concat())?;
+    let far = place.shardex.run(&[&sql[..], &["--router", url]].concat())?;
     assert_eq!(far.out, "acc,PatientID\nACC003,PAT0003\nACC014,PAT0004\n", "{}", far.err);
-    let far = place.search(&["studies", "PatientNam=x", "--router", &url])?;
+    let far = place.search(&["studies", "PatientNam=x", "--router", url])?;
     assert!(far.code == Some(2) && far.err.contains("did you mean PatientName"), "{far:?}");
     Ok(())
 }

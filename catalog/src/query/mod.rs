@@ -6,16 +6,19 @@
 
 mod dates;
 mod key;
+mod level;
 mod name;
 mod request;
+mod resolve;
 mod search;
 mod suggest;
 mod value;
 
 pub use key::{Alternative, Matching, SearchKey, Target};
+pub use level::SearchLevel;
 pub use name::{PersonNames, folded_prefix};
 pub use request::{Given, GivenKey, SearchRequest, SortKey};
-pub use search::{InvalidSearch, Order, Search, SearchLevel};
+pub use search::{InvalidSearch, Order, Search};
 pub use suggest::{nearest, nearness};
 pub use value::LIST_VALUES_MAX;
 

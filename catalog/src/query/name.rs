@@ -1,6 +1,6 @@
 //! Person names (VR PN), compared without case and accents over their components (PS3.4 C.2.2.2.1).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::fold_person_name;
 
@@ -14,6 +14,8 @@ use crate::fold_person_name;
 pub struct PersonNames {
     /// Names without wildcards and `=`, looked up rather than tried: a list may hold very many.
     plain: HashSet<String>,
+    /// Names of several groups without wildcards, by their first group that says something, and its place.
+    grouped: HashMap<(usize, String), Vec<Vec<String>>>,
     patterns: Vec<Vec<String>>,
 }
 
@@ -24,10 +26,13 @@ impl PersonNames {
         let mut names = Self::default();
         for pattern in patterns.split('\\') {
             let folded = fold_person_name(pattern);
-            if folded.contains(['*', '?', '=']) {
-                names.patterns.push(folded.split('=').map(plain).collect());
-            } else {
-                names.plain.insert(plain(&folded));
+            let groups: Vec<String> = folded.split('=').map(plain).collect();
+            let first = groups.iter().position(|group| !group.is_empty());
+            match (&*groups, first) {
+                _ if folded.contains(['*', '?']) => names.patterns.push(groups),
+                ([only], _) => drop(names.plain.insert(only.clone())),
+                (_, Some(at)) => names.grouped.entry((at, groups[at].clone())).or_default().push(groups),
+                (_, None) => names.patterns.push(groups),
             }
         }
         names
@@ -39,19 +44,25 @@ impl PersonNames {
         value.split('\\').any(|name| {
             let folded = fold_person_name(name);
             let groups: Vec<String> = folded.split('=').map(plain).collect();
-            self.has_plain(&groups) || self.patterns.iter().any(|pattern| is_match(pattern, &groups))
+            self.has(&groups) || self.patterns.iter().any(|pattern| is_match(pattern, &groups))
         })
     }
 
-    fn has_plain(&self, groups: &[String]) -> bool {
-        if self.plain.is_empty() {
-            return false;
-        }
+    /// Whether a name without wildcards matches.
+    fn has(&self, groups: &[String]) -> bool {
         groups.iter().enumerate().any(|(at, group)| {
             let ends = group.match_indices('^').map(|(end, _)| end).chain([group.len()]);
             let mut beginnings = ends.map(|end| &group[..end]);
-            beginnings.any(|name| (at == 0 || !name.is_ascii()) && self.plain.contains(name))
+            beginnings.any(|name| {
+                let is_plain = (at == 0 || !name.is_ascii()) && self.plain.contains(name);
+                is_plain || (!self.grouped.is_empty() && self.has_grouped(at, name, groups))
+            })
         })
+    }
+
+    fn has_grouped(&self, at: usize, name: &str, groups: &[String]) -> bool {
+        let candidates = self.grouped.get(&(at, name.to_owned()));
+        candidates.into_iter().flatten().any(|pattern| is_match(pattern, groups))
     }
 }
 
@@ -139,6 +150,10 @@ mod tests {
             ("=山田", "Yamada^Tarou=山田^太郎", true),
             ("Yamada=田中", "Yamada^Tarou=山田^太郎", false),
             ("=x", "Doe^Jane", false),
+            ("Yamada^Tarou=山田^太郎", "YAMADA^TAROU=山田^太郎=x", true),
+            ("Yamada^Tarou=山田^太郎", "Yamada^Tarou", false),
+            ("=山田=やまだ", "x=山田^太郎=やまだ^たろう", true),
+            ("=", "Doe", true),
             (" Doe ^Jane", "Doe^ Jane ", true),
             ("太郎", "山田^太郎", false),
             ("Tarou", "Yamada^Tarou=Tarou", false),

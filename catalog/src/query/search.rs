@@ -1,104 +1,20 @@
 //! A search, read and checked: what is asked of shards, and in which order the answer comes.
 
-use std::fmt;
-use std::str::FromStr;
-
 use super::key::{SearchKey, Target};
+use super::resolve::{near, plain, resolve};
 use super::value::{self, Kind};
-use super::{Columns, GivenKey, SearchRequest, nearest};
-use crate::{
-    ATTRIBUTES, Attribute, Column, ColumnType, Source, TagPath, View, attribute, attribute_by_keyword,
-};
+use super::{Columns, GivenKey, SearchLevel, SearchRequest};
+use crate::{Column, View};
 
 /// Keys of one search.
 const KEYS_MAX: usize = 64;
-/// Names that an error suggests.
-const SUGGESTED_MAX: usize = 5;
-
-/// What a search looks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the names are the standard's own")]
-pub enum SearchLevel {
-    Patients,
-    Studies,
-    Series,
-    Instances,
-}
-
-impl SearchLevel {
-    /// All levels, from above.
-    pub const ALL: &'static [Self] = &[Self::Patients, Self::Studies, Self::Series, Self::Instances];
-
-    /// The view with a row for each of what is looked for.
-    #[must_use]
-    pub fn view(self) -> View {
-        match self {
-            Self::Patients => View::Patients,
-            Self::Studies => View::Studies,
-            Self::Series => View::Series,
-            Self::Instances => View::Instances,
-        }
-    }
-
-    /// The columns that an answer has unless others are asked for.
-    #[must_use]
-    pub fn usual_columns(self) -> &'static [&'static str] {
-        match self {
-            Self::Patients => &[
-                "PatientID",
-                "PatientName",
-                "PatientBirthDate",
-                "PatientSex",
-                "NumberOfPatientRelatedStudies",
-                "NumberOfPatientRelatedInstances",
-            ],
-            Self::Studies => &[
-                "StudyDate",
-                "PatientID",
-                "PatientName",
-                "ModalitiesInStudy",
-                "StudyDescription",
-                "AccessionNumber",
-                "NumberOfStudyRelatedSeries",
-                "NumberOfStudyRelatedInstances",
-                "StudyInstanceUID",
-            ],
-            Self::Series => &[
-                "StudyDate",
-                "PatientID",
-                "Modality",
-                "SeriesNumber",
-                "SeriesDescription",
-                "NumberOfSeriesRelatedInstances",
-                "SeriesInstanceUID",
-                "StudyInstanceUID",
-            ],
-            Self::Instances => {
-                &["StudyDate", "PatientID", "Modality", "InstanceNumber", "SOPInstanceUID", "file_path"]
-            }
-        }
-    }
-}
-
-impl fmt::Display for SearchLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.view().as_str())
-    }
-}
-
-impl FromStr for SearchLevel {
-    type Err = ();
-
-    fn from_str(name: &str) -> Result<Self, ()> {
-        Self::ALL.iter().copied().find(|level| level.view().as_str() == name).ok_or(())
-    }
-}
-
+/// Columns of an answer, and of its order.
+const COLUMNS_MAX: usize = 1_000;
 /// The columns that make an order of a view's rows total. The study comes first, so that a shard finds
 /// the first rows by its index on it.
 fn total_key(view: View) -> &'static [&'static str] {
     match view {
-        View::Patients => &["PatientID", "IssuerOfPatientID", "domain", "PatientName", "PatientBirthDate"],
+        View::Patients => &["PatientID", "IssuerOfPatientID", "domain"],
         View::Studies => &["StudyInstanceUID", "domain"],
         View::Series => &["StudyInstanceUID", "SeriesInstanceUID", "domain"],
         _ => &["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "domain"],
@@ -194,6 +110,9 @@ impl Search {
         if request.keys.len() > KEYS_MAX {
             return Err(InvalidSearch::Refused(format!("more than {KEYS_MAX} keys")));
         }
+        if request.columns.len().max(request.sort.len()) > COLUMNS_MAX {
+            return Err(InvalidSearch::Refused(format!("more than {COLUMNS_MAX} columns")));
+        }
         let mut keys: Vec<SearchKey> = Vec::new();
         let mut targets = Vec::new();
         for given in &request.keys {
@@ -235,9 +154,12 @@ fn order(request: &SearchRequest, view: View, all: &[Column]) -> Result<Vec<Orde
             order.push(Order { column, descending: key.descending });
         }
     }
-    for column in total_key(view) {
-        if !order.iter().any(|known| known.column == *column) {
-            order.push(Order { column: (*column).to_owned(), descending: false });
+    // Patients without an id have no key of their own: then all that is known of them decides, and those
+    // that are still equal are so in every column.
+    let rest = all.iter().filter(|_| view == View::Patients).map(|column| column.name.as_str());
+    for column in total_key(view).iter().copied().chain(rest) {
+        if !order.iter().any(|known| known.column == column) {
+            order.push(Order { column: column.to_owned(), descending: false });
         }
     }
     Ok(order)
@@ -252,118 +174,13 @@ fn column<'c>(name: &str, view: View, all: &'c [Column]) -> Result<&'c Column, I
     })
 }
 
-fn near<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Vec<String> {
-    nearest(name, names, SUGGESTED_MAX).into_iter().map(str::to_owned).collect()
-}
-
-/// A name without what people write differently: `patient_id` is `PatientID`.
-fn plain(name: &str) -> String {
-    name.chars().filter(|c| *c != '_').collect::<String>().to_ascii_lowercase()
-}
-
-/// What a key's name means at a level.
-fn resolve(name: &str, level: SearchLevel, columns: Columns) -> Result<(Target, Kind), InvalidSearch> {
-    if let Some((sequence, item)) = name.split_once(['.', '>']) {
-        return resolve_item(name, sequence, item, level);
-    }
-    let wanted = tag(name).and_then(by_tag).map_or_else(|| plain(name), |found| plain(found.keyword));
-    let find = |view: View| {
-        columns(view).iter().find(|column| plain(&column.name) == wanted).map(|found| &found.name)
-    };
-    if let Some(column) = find(View::Instances) {
-        let attribute = attribute_by_keyword(column).map(attribute);
-        let multiple = attribute.is_some_and(|attribute| attribute.multiple);
-        return Ok((
-            Target::Instance { column: column.clone(), multiple },
-            kind(View::Instances, column, columns),
-        ));
-    }
-    // Numbers of a patient are known only when all shards have answered.
-    if let Some(column) = find(level.view()).filter(|_| level != SearchLevel::Patients) {
-        let multiple = matches!(&**column, "ModalitiesInStudy" | "SOPClassesInStudy" | "TransferSyntaxUIDs");
-        let kind = match &**column {
-            "ModalitiesInStudy" => Kind::Attribute(crate::Vr::CS),
-            "SOPClassesInStudy" | "TransferSyntaxUIDs" => Kind::Attribute(crate::Vr::UI),
-            column => kind(level.view(), column, columns),
-        };
-        return Ok((Target::Entity { column: column.clone(), multiple }, kind));
-    }
-    let names =
-        columns(View::Instances).iter().chain(columns(level.view())).map(|column| column.name.as_str());
-    let mut near = near(name, names);
-    near.dedup();
-    Err(InvalidSearch::UnknownKey { name: name.to_owned(), level, near })
-}
-
-fn kind(view: View, column: &str, columns: Columns) -> Kind {
-    if let Some(id) = attribute_by_keyword(column) {
-        let attribute = attribute(id);
-        return if attribute.column == ColumnType::Items {
-            Kind::Items
-        } else {
-            Kind::Attribute(attribute.vr)
-        };
-    }
-    let found = columns(view).iter().find(|known| known.name == column);
-    match found.map(|found| found.column_type) {
-        Some(ColumnType::Integer | ColumnType::Real) => Kind::Number,
-        Some(ColumnType::Items) => Kind::Items,
-        Some(ColumnType::Text) | None => Kind::Text,
-    }
-}
-
-fn resolve_item(
-    name: &str,
-    sequence: &str,
-    item: &str,
-    level: SearchLevel,
-) -> Result<(Target, Kind), InvalidSearch> {
-    let by_name = |keyword: &str| plain(keyword) == plain(sequence);
-    let sequences = || ATTRIBUTES.iter().filter(|one| matches!(one.source, Source::Items(..)));
-    let found = sequences().find(|one| by_name(one.keyword) || tag(sequence) == path(one).and_then(first));
-    let unknown = |near: Vec<String>| InvalidSearch::UnknownKey { name: name.to_owned(), level, near };
-    let Some((found, fields)) = found.and_then(|found| match found.source {
-        Source::Items(_, fields) => Some((found, fields)),
-        Source::Paths(_) | Source::Derived(_) => None,
-    }) else {
-        return Err(unknown(sequences().map(|one| format!("{}.…", one.keyword)).collect()));
-    };
-    let Some((keyword, vr, _)) = fields.iter().find(|(keyword, ..)| plain(keyword) == plain(item)) else {
-        let fields = fields.iter().map(|(keyword, ..)| format!("{}.{keyword}", found.keyword));
-        return Err(unknown(fields.collect()));
-    };
-    let target = Target::Item { sequence: found.keyword.to_owned(), keyword: (*keyword).to_owned() };
-    Ok((target, Kind::Attribute(*vr)))
-}
-
-/// `00100020`, `0010,0020` or `(0010,0020)`.
-fn tag(name: &str) -> Option<u32> {
-    let digits: String = name.chars().filter(|c| !matches!(c, '(' | ')' | ',')).collect();
-    (digits.len() == 8).then(|| u32::from_str_radix(&digits, 16).ok()).flatten()
-}
-
-fn by_tag(tag: u32) -> Option<&'static Attribute> {
-    ATTRIBUTES.iter().find(|one| path(one).is_some_and(|path| *path == [tag]))
-}
-
-fn path(attribute: &Attribute) -> Option<TagPath> {
-    match attribute.source {
-        Source::Paths(paths) => paths.first().copied(),
-        Source::Items(path, _) => Some(path),
-        Source::Derived(_) => None,
-    }
-}
-
-fn first(path: TagPath) -> Option<u32> {
-    path.first().copied()
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::LazyLock;
 
     use super::*;
     use crate::query::{Given, SortKey};
+    use crate::{ATTRIBUTES, ColumnType};
 
     fn columns(view: View) -> &'static [Column] {
         static INSTANCES: LazyLock<Vec<Column>> = LazyLock::new(|| {
@@ -443,6 +260,8 @@ mod tests {
         let order: Vec<_> = found.order.iter().map(|one| (&*one.column, one.descending)).collect();
         assert_eq!(order, [("StudyDate", true), ("domain", true), ("StudyInstanceUID", false)]);
         assert_eq!(found.columns[0].name, "PatientName");
+        let many = SearchRequest { columns: vec!["PatientID".into(); COLUMNS_MAX + 1], ..request.clone() };
+        assert!(Search::new(&many, columns).is_err());
         let request = SearchRequest { sort: vec![sort("StudyDat")], ..request };
         let error = Search::new(&request, columns).expect_err("unknown").to_string();
         assert!(error.contains("did you mean StudyDate"), "{error}");

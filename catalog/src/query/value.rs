@@ -6,8 +6,10 @@ use crate::Vr;
 
 /// Values of a list ([`Given::List`]) at most.
 pub const LIST_VALUES_MAX: usize = 200_000;
+/// Bytes of a pattern at most.
+const PATTERN_BYTES_MAX: usize = 1_000;
 /// Alternatives that a text may name.
-const ALTERNATIVES_MAX: usize = 1_000;
+const ALTERNATIVES_MAX: usize = 500;
 
 /// What a column holds, as far as matching goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,13 +114,16 @@ fn list(kind: Kind, values: &[String]) -> Result<Matching, String> {
 }
 
 fn one(kind: Kind, text: &str) -> Result<Alternative, String> {
+    let has_wildcard = text.contains(['*', '?']);
+    if has_wildcard && text.len() > PATTERN_BYTES_MAX {
+        return Err(format!("`{}` is longer than {PATTERN_BYTES_MAX} bytes", shown(text)));
+    }
     if kind == Kind::Attribute(Vr::PN) {
         return Ok(Alternative::Name(text.to_owned()));
     }
     if let Some(vr) = kind.is_date() {
         return date(vr, text);
     }
-    let has_wildcard = text.contains(['*', '?']);
     if has_wildcard && kind.has_wildcards() {
         return Ok(Alternative::Wildcard(text.to_owned()));
     }
@@ -222,6 +227,7 @@ mod tests {
         ] {
             check(Kind::Attribute(vr), text, expected);
         }
+        check(Kind::Attribute(LO), &format!("{}*", "x".repeat(1000)), "is longer than 1000 bytes");
         check(Kind::Items, "x", "name a key of its items");
         check(Kind::Items, "", "Some(Empty)");
         check(Kind::Number, "inf", "is no number");

@@ -11,13 +11,14 @@ use anyhow::Context;
 use shardex_catalog::Cell;
 use shardex_daemon::SystemClock;
 use shardex_shard_router::{
-    Answers, Completeness, QueryOptions, Remote, ResultColumn, Router, RowSink, Settings,
+    Answers, Completeness, QueryOptions, Remote, ReportRequest, ResultColumn, Router, RowSink, Settings,
 };
 use shardex_shard_store::{ReadArchive, StateReader, view_columns};
 
 use crate::args::{Asked, Place};
 use crate::ledger_files::FromLedger;
-use crate::output::Rows;
+use crate::output::{Rows, shell_quoted};
+use crate::reports::FromArchive;
 
 /// Connections to shards that are kept for the next query.
 const IDLE_CONNECTIONS: usize = 64;
@@ -47,7 +48,7 @@ pub(crate) struct Answering {
 
 /// All who answer: a router over each archive of this machine, or one elsewhere.
 pub(crate) fn ask(asked: &Asked) -> anyhow::Result<Vec<Answering>> {
-    match asked.place(&|variable| std::env::var_os(variable)).map_err(WrongUsage::new)? {
+    match place(asked)? {
         Place::Archives(paths) => {
             let are_several = paths.len() > 1;
             let open = |path: &PathBuf| {
@@ -74,8 +75,18 @@ pub(crate) fn open_with(path: &Path, change: impl FnOnce(&mut Settings)) -> anyh
     let mut settings = Settings::new(Arc::new(SystemClock), view_columns);
     change(&mut settings);
     let router = Router::new(archive.leaves(IDLE_CONNECTIONS), Arc::new(files), settings)
-        .context("the router cannot start")?;
+        .context("the router cannot start")?
+        .with_reports(Arc::new(FromArchive::new(archive.clone())));
     Ok(Reading { archive, router })
+}
+
+/// The one who answers, for what is not said of several archives together.
+pub(crate) fn ask_one(asked: &Asked) -> anyhow::Result<Box<dyn Answers>> {
+    let mut answering = ask(asked)?;
+    match (answering.pop(), answering.len()) {
+        (Some(one), 0) => Ok(one.answers),
+        _ => Err(WrongUsage::new("one archive can be asked this at a time: give one --archive").into()),
+    }
 }
 
 /// Domains by source.
@@ -97,6 +108,98 @@ pub(crate) fn sources(archive: &ReadArchive) -> anyhow::Result<Vec<shardex_coord
     let Some(state) = archive.state()? else { return Ok(Vec::new()) };
     let state: &StateReader = &state;
     block_on(shardex_coordinator::known_sources(state))?.map_err(Into::into)
+}
+
+/// The jobs of an archive, as far as they are remembered.
+pub(crate) fn jobs(archive: &ReadArchive) -> anyhow::Result<Vec<shardex_coordinator::JobRecord>> {
+    let Some(state) = archive.state()? else { return Ok(Vec::new()) };
+    let state: &StateReader = &state;
+    block_on(shardex_coordinator::jobs(state))?.map_err(Into::into)
+}
+
+/// A row of a report, its values by column.
+pub(crate) struct Line {
+    columns: &'static [&'static str],
+    cells: Vec<Cell>,
+}
+
+impl Line {
+    fn cell(&self, column: &str) -> Option<&Cell> {
+        self.columns.iter().position(|name| *name == column).and_then(|at| self.cells.get(at))
+    }
+
+    pub(crate) fn text_or_null(&self, column: &str) -> Option<&str> {
+        match self.cell(column) {
+            Some(Cell::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A text; empty for NULL.
+    pub(crate) fn text(&self, column: &str) -> &str {
+        self.text_or_null(column).unwrap_or("")
+    }
+
+    pub(crate) fn integer_or_null(&self, column: &str) -> Option<i64> {
+        match self.cell(column) {
+            Some(Cell::Integer(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// A count; 0 for NULL.
+    pub(crate) fn number(&self, column: &str) -> u64 {
+        self.integer_or_null(column).and_then(|number| u64::try_from(number).ok()).unwrap_or(0)
+    }
+}
+
+/// The archive of this machine that is asked; `None` if a router is, or several are.
+pub(crate) fn one_archive(asked: &Asked) -> anyhow::Result<Option<PathBuf>> {
+    match place(asked)? {
+        Place::Archives(mut paths) if paths.len() == 1 => Ok(paths.pop()),
+        _ => Ok(None),
+    }
+}
+
+fn place(asked: &Asked) -> anyhow::Result<Place> {
+    Ok(asked.place(&|variable| std::env::var_os(variable)).map_err(WrongUsage::new)?)
+}
+
+/// All rows of a report that begins with these columns.
+pub(crate) fn report(
+    answers: &dyn Answers,
+    request: &ReportRequest,
+    options: &QueryOptions,
+    columns: &'static [&'static str],
+) -> anyhow::Result<Vec<Line>> {
+    struct Gather(Vec<String>, Vec<Vec<Cell>>);
+    impl RowSink for Gather {
+        fn columns(&mut self, columns: &[ResultColumn]) {
+            self.0 = columns.iter().map(|column| column.name.clone()).collect();
+        }
+
+        fn row(&mut self, cells: &[Cell]) -> ControlFlow<()> {
+            self.1.push(cells.to_vec());
+            ControlFlow::Continue(())
+        }
+    }
+    let mut gather = Gather(Vec::new(), Vec::new());
+    answers.report(request, options, &mut gather)?;
+    anyhow::ensure!(
+        gather.0.iter().map(String::as_str).take(columns.len()).eq(columns.iter().copied()),
+        "the server's report has other columns: use the same version of shardex on both sides"
+    );
+    Ok(gather.1.into_iter().map(|cells| Line { columns, cells }).collect())
+}
+
+/// What was asked, as arguments of another command.
+pub(crate) fn place_argument(asked: &Asked) -> anyhow::Result<String> {
+    Ok(match place(asked)? {
+        Place::Archives(paths) => {
+            paths.iter().map(|path| format!("--archive {}", shell_quoted(path))).collect::<Vec<_>>().join(" ")
+        }
+        Place::Router(settings) => format!("--router {}", shell_quoted(Path::new(&settings.url))),
+    })
 }
 
 /// Runs a future to its end on this thread.

@@ -3,16 +3,18 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::Context;
 use clap::Args;
 use serde_json::{Map, Value as Json, json};
+use shardex_shard_router::{Answers, QueryOptions, ReportKind, ReportRequest};
 
 use super::reading::{self, Reading};
 use super::show_header;
+use crate::args::Asked;
 use crate::exit::ExitCode;
 use crate::output::{self, escaped};
+use crate::reports::STATUS_COLUMNS;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -24,9 +26,8 @@ Exit code 5: --header lists what it could of a file that ends early or is broken
 pub(crate) struct Show {
     /// Path of a file, or a StudyInstanceUID, SeriesInstanceUID or SOPInstanceUID.
     pub(crate) what: OsString,
-    /// Folder of the archive. --header of a file needs none.
-    #[arg(long, short, value_name = "DIR", env = "SHARDEX_ARCHIVE", required_unless_present = "header")]
-    pub(crate) archive: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) asked: Asked,
     /// Read the file itself and list every element of its header, private ones and sequences included.
     #[arg(long)]
     pub(crate) header: bool,
@@ -44,9 +45,11 @@ pub(crate) fn run(show: &Show) -> anyhow::Result<ExitCode> {
     if show.header {
         return show_header::run(show, is_uid);
     }
-    let archive = show.archive.as_deref().context("--archive is missing")?;
-    let reading = reading::open(archive)?;
-    let found = if is_uid { by_uid(&reading, &text)? } else { by_path(&reading, Path::new(&show.what))? };
+    let found = match reading::one_archive(&show.asked)? {
+        Some(path) if !is_uid => by_path(&reading::open(&path)?, Path::new(&show.what))?,
+        _ if is_uid => by_uid(&*reading::ask_one(&show.asked)?, &text)?,
+        _ => by_path_elsewhere(&*reading::ask_one(&show.asked)?, &text)?,
+    };
     let Some(found) = found else {
         anyhow::bail!("the archive knows nothing of `{}`", escaped(&text));
     };
@@ -61,13 +64,12 @@ pub(crate) fn run(show: &Show) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::Done)
 }
 
-fn by_uid(reading: &Reading, uid: &str) -> anyhow::Result<Option<Json>> {
+fn by_uid(answers: &dyn Answers, uid: &str) -> anyhow::Result<Option<Json>> {
     let literal = reading::quoted(uid);
     for (view, keyword) in
         [("studies", "StudyInstanceUID"), ("series", "SeriesInstanceUID"), ("instances", "SOPInstanceUID")]
     {
-        let rows =
-            reading::collect(&reading.router, &format!("SELECT * FROM {view} WHERE {keyword} = {literal}"))?;
+        let rows = reading::collect(answers, &format!("SELECT * FROM {view} WHERE {keyword} = {literal}"))?;
         if !rows.is_empty() {
             return Ok(Some(json!({ view: rows.into_iter().map(filled).collect::<Vec<_>>() })));
         }
@@ -107,6 +109,27 @@ fn by_path(reading: &Reading, path: &Path) -> anyhow::Result<Option<Json>> {
         instances = reading::collect(&reading.router, &statement)?.into_iter().map(filled).collect();
     }
     Ok(Some(json!({ "files": entries, "instances": instances })))
+}
+
+/// By a path of the server's machine, or one as view `files` has it.
+fn by_path_elsewhere(answers: &dyn Answers, path: &str) -> anyhow::Result<Option<Json>> {
+    let request = ReportRequest { kind: ReportKind::Status, is_exact: false };
+    let status = reading::report(answers, &request, &QueryOptions::default(), &STATUS_COLUMNS)?;
+    let inside = status.iter().filter(|line| line.text("section") == "source").find_map(|line| {
+        let relative = Path::new(path).strip_prefix(line.text("root")).ok()?.to_str()?;
+        Some((format!("source = {} AND ", reading::quoted(line.text("name"))), relative))
+    });
+    let (source, relative) = inside.unwrap_or((String::new(), path));
+    let rows = |view: &str| {
+        let condition = format!("{source}path = {}", reading::quoted(relative));
+        reading::collect(answers, &format!("SELECT * FROM {view} WHERE {condition}"))
+    };
+    let files: Vec<_> = rows("files")?.into_iter().map(filled).collect();
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let instances: Vec<_> = rows("instances")?.into_iter().map(filled).collect();
+    Ok(Some(json!({ "files": files, "instances": instances })))
 }
 
 fn entry_json(source: &str, entry: &shardex_catalog::LedgerEntry) -> Json {

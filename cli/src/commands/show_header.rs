@@ -37,13 +37,10 @@ fn path_of(show: &Show, is_uid: bool) -> anyhow::Result<PathBuf> {
         return Ok(given.to_owned());
     }
     let text = show.what.to_string_lossy();
-    let Some(archive) = &show.archive else {
-        anyhow::bail!(
-            "there is no file `{}`; with --archive, a path or UID of an archive will do",
-            escaped(&text)
-        );
-    };
-    let reading = reading::open(archive)?;
+    let archive = reading::one_archive(&show.asked).ok().flatten().with_context(|| {
+        format!("there is no file `{text}` on this machine; with one --archive, a path or UID of it will do")
+    })?;
+    let reading = reading::open(&archive)?;
     if !is_uid {
         let sources = reading::sources(&reading.archive)?;
         let found = sources.iter().map(|source| source.root.join(given)).find(|path| path.exists());

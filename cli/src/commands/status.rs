@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value as Json, json};
+use shardex_shard_router::{Answers, QueryOptions, ReportKind, ReportRequest};
+use shardex_shard_store::overview::HEADERS_OF_SERIES_MAX;
 
-use super::reading::{self, Reading};
-use crate::args::ArchiveArgument;
+use super::reading::{self, Line};
+use crate::args::Asked;
 use crate::exit::ExitCode;
-use crate::output::{self, Table};
+use crate::output::{self, Table, byte_size, grouped};
+use crate::reports::STATUS_COLUMNS;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -17,97 +20,95 @@ use crate::output::{self, Table};
   shardex status -a ./archive --json | jq .jobs[-1]")]
 pub(crate) struct Status {
     #[command(flatten)]
-    pub(crate) archive: ArchiveArgument,
+    pub(crate) asked: Asked,
     /// As one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// Headers of one series above which its attributes vary as those of slices do.
-const HEADERS_OF_SERIES_MAX: u64 = 16;
-
+/// What the report of a status tells, and how much there is.
+#[derive(Default)]
 struct Facts {
+    partition: String,
     states: BTreeMap<String, u64>,
     reasons: BTreeMap<String, u64>,
     missing: u64,
     counts: Vec<(&'static str, u64)>,
-    shards: usize,
+    shards: u64,
     shard_bytes: u64,
     other_bytes: u64,
     unreadable: u64,
     open_marks: u64,
     varied_series: u64,
     sources: Vec<(String, String, String)>,
-    jobs: Vec<shardex_coordinator::JobRecord>,
+    jobs: Vec<Json>,
 }
 
 pub(crate) fn run(status: &Status) -> anyhow::Result<ExitCode> {
-    let reading = reading::open(&status.archive.archive)?;
-    let facts = gather(&reading)?;
+    let answers = reading::ask_one(&status.asked)?;
+    let facts = gather(&*answers)?;
     let mut to = output::answer();
     if status.json {
-        output::write_json_pretty(&mut to, &as_json(&reading, &facts))?;
+        output::write_json_pretty(&mut to, &as_json(&facts))?;
         writeln!(to)?;
     } else {
-        write(&mut to, &reading, &facts)?;
+        write(&mut to, &facts)?;
     }
     to.flush()?;
     Ok(ExitCode::Done)
 }
 
-fn gather(reading: &Reading) -> anyhow::Result<Facts> {
-    let (mut states, mut reasons, mut missing) = (BTreeMap::new(), BTreeMap::new(), 0);
-    let ledger = reading.archive.ledger()?;
-    if let Some(ledger) = &ledger {
-        ledger.rows(&mut |row| {
-            *states.entry(row.entry.state.to_string()).or_insert(0) += 1;
-            if let Some(reason) = row.entry.reason.filter(|_| !row.entry.state.is_live()) {
-                *reasons.entry(format!("{}: {reason}", row.entry.state)).or_insert(0) += 1;
-            }
-            missing += u64::from(row.entry.missing);
-            true
-        })?;
+fn gather(answers: &dyn Answers) -> anyhow::Result<Facts> {
+    let request = ReportRequest { kind: ReportKind::Status, is_exact: false };
+    let options = QueryOptions { cancel: shardex_daemon::stop_on_signals()?, ..QueryOptions::default() };
+    let mut facts = Facts::default();
+    for line in reading::report(answers, &request, &options, &STATUS_COLUMNS)? {
+        facts.take(&line);
     }
     let count = |statement: &str| -> anyhow::Result<u64> {
-        let rows = reading::collect(&reading.router, statement)?;
+        let rows = reading::collect(answers, statement)?;
         Ok(rows.first().and_then(|row| row["n"].as_u64()).unwrap_or(0))
     };
-    let counts = vec![
+    facts.counts = vec![
         ("patients", count("SELECT count(*) AS n FROM patients")?),
         ("studies", count("SELECT count(*) AS n FROM studies")?),
         ("series", count("SELECT count(*) AS n FROM series")?),
         ("instances", count("SELECT sum(NumberOfStudyRelatedInstances) AS n FROM studies")?),
     ];
-    let shard_sizes = reading.archive.shard_sizes()?;
-    let state = reading.archive.state()?;
-    let jobs = match &state {
-        Some(state) => reading::block_on(shardex_coordinator::jobs(state))??,
-        None => Vec::new(),
-    };
-    let sources = reading::sources(&reading.archive)?.into_iter();
-    Ok(Facts {
-        states,
-        reasons,
-        missing,
-        counts,
-        shards: shard_sizes.len(),
-        shard_bytes: shard_sizes.iter().map(|(_, bytes)| bytes).sum(),
-        other_bytes: reading.archive.other_bytes(),
-        unreadable: ledger
-            .as_ref()
-            .map_or(Ok(0), |ledger| ledger.unreadable().map(|list| list.len() as u64))?,
-        open_marks: ledger.as_ref().map_or(Ok(0), shardex_shard_store::LedgerReader::open_marks)?,
-        varied_series: count(&format!(
-            "SELECT count(*) AS n FROM series WHERE headers > {HEADERS_OF_SERIES_MAX}"
-        ))?,
-        sources: sources
-            .map(|s| (s.name.to_string(), s.domain.to_string(), s.root.to_string_lossy().into_owned()))
-            .collect(),
-        jobs,
-    })
+    let varied = format!("SELECT count(*) AS n FROM series WHERE headers > {HEADERS_OF_SERIES_MAX}");
+    facts.varied_series = count(&varied)?;
+    Ok(facts)
 }
 
-fn as_json(reading: &Reading, facts: &Facts) -> serde_json::Value {
+impl Facts {
+    fn take(&mut self, line: &Line) {
+        let (name, count, bytes) = (line.text("name"), line.number("count"), line.number("bytes"));
+        match line.text("section") {
+            "partition" => name.clone_into(&mut self.partition),
+            "shards" => (self.shards, self.shard_bytes) = (count, bytes),
+            "other" => self.other_bytes = bytes,
+            "state" => drop(self.states.insert(name.to_owned(), count)),
+            "reason" => drop(self.reasons.insert(name.to_owned(), count)),
+            "missing" => self.missing = count,
+            "unreadable" => self.unreadable = count,
+            "open" => self.open_marks = count,
+            "source" => {
+                let (domain, root) = (line.text("domain").to_owned(), line.text("root").to_owned());
+                self.sources.push((name.to_owned(), domain, root));
+            }
+            "job" => self.jobs.push(json!({
+                "began_ns": line.integer_or_null("began_ns"),
+                "ended_ns": line.integer_or_null("ended_ns"),
+                "outcome": line.text_or_null("name"),
+                "files": count,
+            })),
+            // A newer server may tell more.
+            _ => {}
+        }
+    }
+}
+
+fn as_json(facts: &Facts) -> serde_json::Value {
     let counts: BTreeMap<_, _> = facts.counts.iter().copied().collect();
     let sources: Vec<_> = facts
         .sources
@@ -115,7 +116,7 @@ fn as_json(reading: &Reading, facts: &Facts) -> serde_json::Value {
         .map(|(name, domain, root)| json!({ "name": name, "domain": domain, "root": root }))
         .collect();
     json!({
-        "partition": reading.archive.partition().to_string(),
+        "partition": facts.partition,
         "counts": counts,
         "files": facts.states,
         "reasons": facts.reasons,
@@ -131,18 +132,18 @@ fn as_json(reading: &Reading, facts: &Facts) -> serde_json::Value {
     })
 }
 
-fn write(to: &mut impl Write, reading: &Reading, facts: &Facts) -> anyhow::Result<()> {
+fn write(to: &mut impl Write, facts: &Facts) -> anyhow::Result<()> {
     let mut table = Table::new(&["what", "count"]);
     for (name, count) in &facts.counts {
-        table.row([(*name).to_owned(), count.to_string()]);
+        table.row([(*name).to_owned(), grouped(*count)]);
     }
     for (state, count) in &facts.states {
-        table.row([format!("files {state}"), count.to_string()]);
+        table.row([format!("files {state}"), grouped(*count)]);
     }
-    table.row(["shards".to_owned(), facts.shards.to_string()]);
-    table.row(["archive MiB".to_owned(), ((facts.shard_bytes + facts.other_bytes) >> 20).to_string()]);
+    table.row(["shards".to_owned(), grouped(facts.shards)]);
+    table.row(["archive".to_owned(), byte_size(facts.shard_bytes + facts.other_bytes)]);
     table.write(to, true)?;
-    writeln!(to, "\npartitioned by {}", reading.archive.partition())?;
+    writeln!(to, "\npartitioned by {}", facts.partition)?;
     let mut sources = Table::new(&["source", "domain", "root"]);
     for (name, domain, root) in &facts.sources {
         sources.row([name.clone(), domain.clone(), root.clone()]);

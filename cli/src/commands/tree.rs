@@ -4,9 +4,10 @@ use std::io::Write;
 
 use clap::Args;
 use serde_json::{Map, Value as Json, json};
+use shardex_shard_router::Answers;
 
-use super::reading::{self, Reading};
-use crate::args::ArchiveArgument;
+use super::reading;
+use crate::args::Asked;
 use crate::exit::ExitCode;
 use crate::output::{self, byte_size, escaped, grouped};
 
@@ -18,7 +19,7 @@ pub(crate) struct Tree {
     /// StudyInstanceUID or PatientID.
     pub(crate) what: String,
     #[command(flatten)]
-    pub(crate) archive: ArchiveArgument,
+    pub(crate) asked: Asked,
     /// List the file of every instance, too.
     #[arg(long)]
     pub(crate) files: bool,
@@ -41,8 +42,8 @@ struct Series {
 }
 
 pub(crate) fn run(tree: &Tree) -> anyhow::Result<ExitCode> {
-    let reading = reading::open(&tree.archive.archive)?;
-    let studies = find(&reading, tree)?;
+    let answers = reading::ask_one(&tree.asked)?;
+    let studies = find(&*answers, tree)?;
     if studies.is_empty() {
         anyhow::bail!(
             "no study and no patient of the archive is `{}`: `shardex show` also takes series, instances and paths",
@@ -61,7 +62,7 @@ pub(crate) fn run(tree: &Tree) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::Done)
 }
 
-fn find(reading: &Reading, tree: &Tree) -> anyhow::Result<Vec<Study>> {
+fn find(answers: &dyn Answers, tree: &Tree) -> anyhow::Result<Vec<Study>> {
     let what = reading::quoted(&tree.what);
     for keyword in ["StudyInstanceUID", "PatientID"] {
         let statement = format!(
@@ -69,15 +70,15 @@ fn find(reading: &Reading, tree: &Tree) -> anyhow::Result<Vec<Study>> {
              ModalitiesInStudy, NumberOfStudyRelatedSeries, NumberOfStudyRelatedInstances, bytes FROM studies \
              WHERE {keyword} = {what} ORDER BY StudyDate, StudyInstanceUID, domain"
         );
-        let rows = reading::collect(&reading.router, &statement)?;
+        let rows = reading::collect(answers, &statement)?;
         if !rows.is_empty() {
-            return rows.into_iter().map(|row| study(reading, row, tree.files)).collect();
+            return rows.into_iter().map(|row| study(answers, row, tree.files)).collect();
         }
     }
     Ok(Vec::new())
 }
 
-fn study(reading: &Reading, row: Row, files: bool) -> anyhow::Result<Study> {
+fn study(answers: &dyn Answers, row: Row, files: bool) -> anyhow::Result<Study> {
     let condition = format!(
         "domain = {} AND StudyInstanceUID = {}",
         reading::quoted(text(&row, "domain")),
@@ -87,13 +88,13 @@ fn study(reading: &Reading, row: Row, files: bool) -> anyhow::Result<Study> {
         "SELECT SeriesInstanceUID, Modality, SeriesNumber, SeriesDescription, NumberOfSeriesRelatedInstances, \
          headers, bytes FROM series WHERE {condition} ORDER BY SeriesNumber, SeriesInstanceUID"
     );
-    let series = reading::collect(&reading.router, &statement)?.into_iter().map(|row| {
+    let series = reading::collect(answers, &statement)?.into_iter().map(|row| {
         let uid = reading::quoted(text(&row, "SeriesInstanceUID"));
         let statement = format!(
             "SELECT InstanceNumber, SOPInstanceUID, file_path, size, state FROM instances \
              WHERE {condition} AND SeriesInstanceUID = {uid} ORDER BY InstanceNumber, file_path"
         );
-        let files = files.then(|| reading::collect(&reading.router, &statement)).transpose()?;
+        let files = files.then(|| reading::collect(answers, &statement)).transpose()?;
         Ok(Series { row, files })
     });
     let series = series.collect::<anyhow::Result<_>>()?;

@@ -5,7 +5,7 @@ use shardex_catalog::{ColumnType, ShardId};
 use shardex_proto::v1::error_detail::Reason;
 use shardex_proto::{Fault, v1};
 
-use crate::{Completeness, FailedShard, List, QueryOptions, ResultColumn};
+use crate::{Completeness, FailedShard, List, QueryOptions, ReportKind, ReportRequest, ResultColumn};
 
 pub(super) fn columns_out(columns: &[ResultColumn]) -> v1::Columns {
     let column = |column: &ResultColumn| {
@@ -48,6 +48,31 @@ pub(super) fn completeness_out(completeness: &Completeness, rows: u64) -> v1::Co
         rows_pulled: completeness.rows_pulled,
         rows,
     }
+}
+
+/// Kinds of reports on the wire.
+const REPORTS: [(v1::ReportKind, ReportKind); 9] = [
+    (v1::ReportKind::Conflicts, ReportKind::Conflicts),
+    (v1::ReportKind::Duplicates, ReportKind::Duplicates),
+    (v1::ReportKind::Moves, ReportKind::Moves),
+    (v1::ReportKind::Deletions, ReportKind::Deletions),
+    (v1::ReportKind::Dates, ReportKind::Dates),
+    (v1::ReportKind::SplitStudies, ReportKind::SplitStudies),
+    (v1::ReportKind::Unreadable, ReportKind::Unreadable),
+    (v1::ReportKind::Summary, ReportKind::Summary),
+    (v1::ReportKind::Status, ReportKind::Status),
+];
+
+pub(super) fn report_out(request: &ReportRequest) -> v1::ReportRequest {
+    let kind = REPORTS.iter().find(|(_, kind)| *kind == request.kind).map_or(0, |(sent, _)| (*sent).into());
+    v1::ReportRequest { kind, exact: request.is_exact }
+}
+
+pub(super) fn report_in(sent: v1::ReportRequest) -> Result<ReportRequest, Fault> {
+    let found = REPORTS.iter().find(|(kind, _)| *kind == sent.kind());
+    let (_, kind) =
+        found.ok_or_else(|| Fault::new(Reason::BadRequest, "`kind` is required, or unknown here"))?;
+    Ok(ReportRequest { kind: *kind, is_exact: sent.exact })
 }
 
 /// `None` for what no server of ours sends.
@@ -172,5 +197,17 @@ mod tests {
         assert!(search_in(v1::SearchRequest { level: 0, ..sent.clone() }).is_err());
         let keys = vec![v1::SearchKey { name: "PatientID".into(), given: None }];
         assert!(search_in(v1::SearchRequest { keys, ..sent }).is_err());
+    }
+
+    #[test]
+    fn reports_are_the_same_on_the_other_side() {
+        for (sent, kind) in REPORTS {
+            let request = ReportRequest { kind, is_exact: kind == ReportKind::Summary };
+            let out = report_out(&request);
+            assert_eq!(out.kind(), sent);
+            assert_eq!(report_in(out).expect("valid"), request);
+        }
+        assert!(report_in(v1::ReportRequest { kind: 0, exact: false }).is_err());
+        assert!(report_in(v1::ReportRequest { kind: 99, exact: false }).is_err());
     }
 }

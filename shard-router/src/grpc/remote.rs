@@ -13,8 +13,8 @@ use shardex_proto::{Fault, RowReader};
 use tokio::runtime::Runtime;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::convert::{columns_in, completeness_in, list_out, search_out};
-use crate::{Answers, Completeness, Error, QueryOptions, RowSink};
+use super::convert::{columns_in, completeness_in, list_out, report_out, search_out};
+use crate::{Answers, Completeness, Error, QueryOptions, ReportRequest, RowSink};
 
 /// Time between two looks at the cancel flag.
 const CANCEL_CHECK: Duration = Duration::from_millis(25);
@@ -68,6 +68,16 @@ impl Answers for Remote {
         let mut client = self.client.clone();
         let message = search_out(request, options);
         self.answer(async move |request| client.search(request).await, message, options, sink)
+    }
+
+    fn report(
+        &self,
+        request: &ReportRequest,
+        options: &QueryOptions,
+        sink: &mut dyn RowSink,
+    ) -> Result<Completeness, Error> {
+        let mut client = self.client.clone();
+        self.answer(async move |request| client.report(request).await, report_out(request), options, sink)
     }
 }
 

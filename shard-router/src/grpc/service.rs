@@ -7,13 +7,13 @@ use shardex_daemon::net::{Ending, Principal};
 use shardex_proto::Fault;
 use shardex_proto::v1::error_detail::Reason;
 use shardex_proto::v1::query_server::{self, QueryServer};
-use shardex_proto::v1::{SearchRequest, SqlRequest};
+use shardex_proto::v1::{self, SearchRequest, SqlRequest};
 use tonic::metadata::MetadataMap;
 use tonic::service::Routes;
 use tonic::{Extensions, Request, Response, Status};
 
 use super::answer::{AnswerStream, Query, Running};
-use super::convert::{list_in, search_in};
+use super::convert::{list_in, report_in, search_in};
 use super::places::Places;
 use crate::{QueryOptions, Router, RowSink};
 
@@ -112,6 +112,19 @@ impl query_server::Query for QueryService {
         let router = Arc::clone(&self.router);
         let query =
             move |options: &QueryOptions, sink: &mut dyn RowSink| router.search(&request, options, sink);
+        self.start(Box::new(query), options, caller)
+    }
+
+    type ReportStream = AnswerStream;
+
+    async fn report(&self, request: Request<v1::ReportRequest>) -> Result<Response<AnswerStream>, Status> {
+        let deadline = deadline(request.metadata())?;
+        let caller = caller(request.extensions())?;
+        let request = report_in(request.into_inner())?;
+        let options = QueryOptions { deadline, ..QueryOptions::default() };
+        let router = Arc::clone(&self.router);
+        let query =
+            move |options: &QueryOptions, sink: &mut dyn RowSink| router.report(&request, options, sink);
         self.start(Box::new(query), options, caller)
     }
 }

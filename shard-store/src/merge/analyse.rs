@@ -11,6 +11,7 @@ use super::database::create_table;
 use super::error::{Error, message};
 use super::limits::Limits;
 use super::list::{self, List};
+use super::names::ListNames;
 use super::{joins, names, text};
 
 /// Gives the columns of a view.
@@ -42,7 +43,7 @@ pub struct Analyser {
     seen: SharedSeen,
     limits: Limits,
     columns: Columns,
-    has_lists: bool,
+    lists: Vec<ListNames>,
 }
 
 impl Analyser {
@@ -71,9 +72,11 @@ impl Analyser {
         limits.apply(&connection).map_err(failed)?;
         let seen = SharedSeen::default();
         let names: Vec<String> = lists.iter().map(|list| list.name().to_owned()).collect();
-        let has_lists = !names.is_empty();
         confine(&mut connection, &seen, names).map_err(failed)?;
-        Ok(Self { connection: Mutex::new(connection), seen, limits, columns, has_lists })
+        let names =
+            |list: &List| ListNames { name: list.name().to_owned(), columns: list.columns().to_vec() };
+        let lists = lists.iter().map(names).collect();
+        Ok(Self { connection: Mutex::new(connection), seen, limits, columns, lists })
     }
 
     /// Analyses a statement without running it.
@@ -88,13 +91,12 @@ impl Analyser {
         let prepared = connection.prepare(sql);
         let seen = std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner));
         let statement = prepared.map_err(|error| {
-            Error::Refused(
-                seen.refused.unwrap_or_else(|| names::explain(&message(&error), sql, self.columns)),
-            )
+            let explained = || names::explain(&message(&error), sql, self.columns, &self.lists);
+            Error::Refused(seen.refused.unwrap_or_else(explained))
         })?;
         check_kind(&statement)?;
         let mut reads = seen.reads;
-        joins::complete(sql, self.columns, self.has_lists, &mut reads);
+        joins::complete(sql, self.columns, !self.lists.is_empty(), &mut reads);
         Ok(Analysis { columns: result_columns(&statement, self.columns), reads })
     }
 }
@@ -258,6 +260,30 @@ mod tests {
             let error = analyse(sql).err().unwrap_or_else(|| panic!("{sql:.60} was accepted"));
             assert!(error.to_string().contains(expected), "{sql:.60}: {error}");
         }
+    }
+
+    #[test]
+    fn lists_are_read_and_open_nothing_else() {
+        let row = vec![Some("1.2".to_owned()), None];
+        let list = List::new("cohort", vec!["uid".into(), "arm".into()], vec![row]).expect("valid");
+        let analyser = Analyser::with_lists(columns, Limits::default(), &[list]).expect("an analyser");
+        let reads = |sql: &str| analyser.analyse(sql).map(|analysis| format!("{:?}", analysis.reads));
+        let joined = "SELECT arm FROM studies JOIN cohort ON uid = StudyInstanceUID";
+        assert_eq!(reads(joined).as_deref(), Ok("{Studies: {\"StudyInstanceUID\"}}"));
+        assert_eq!(reads("SELECT count(*) FROM COHORT").as_deref(), Ok("{}"));
+        for (sql, expected) in [
+            ("SELECT name FROM sqlite_schema", "no such table: sqlite_"),
+            ("DELETE FROM cohort", "only one SELECT"),
+            ("INSERT INTO cohort VALUES (1, 2)", "only one SELECT"),
+            ("DROP TABLE cohort", "only one SELECT"),
+            ("SELECT x FROM cohorts", "radiopharmaceuticals, conflicts, cohort"),
+            ("SELECT ar FROM cohort", "`cohort` has: uid, arm"),
+        ] {
+            let error = reads(sql).expect_err(sql).to_string();
+            assert!(error.contains(expected), "{sql}: {error}");
+        }
+        // Other statements know nothing of it.
+        assert!(analyse("SELECT * FROM cohort").is_err());
     }
 
     #[test]

@@ -62,7 +62,7 @@ fn decide(
             Err(format!("the function `{function_name}` is not allowed in a query"))
         }
         AuthAction::Read { table_name, .. } if lists.iter().any(|list| list == table_name) => Ok(()),
-        AuthAction::Read { table_name, column_name } => read(table_name, column_name, reads),
+        AuthAction::Read { table_name, column_name } => read(table_name, column_name, lists, reads),
         AuthAction::Pragma { .. } => Err("PRAGMA is not allowed: write one SELECT".into()),
         AuthAction::Attach { .. } | AuthAction::Detach { .. } => {
             Err("ATTACH and DETACH are not allowed: write one SELECT".into())
@@ -72,7 +72,12 @@ fn decide(
     }
 }
 
-fn read(table: &str, column: &str, reads: &mut BTreeMap<View, BTreeSet<String>>) -> Result<(), String> {
+fn read(
+    table: &str,
+    column: &str,
+    lists: &[String],
+    reads: &mut BTreeMap<View, BTreeSet<String>>,
+) -> Result<(), String> {
     if let Ok(view) = table.parse::<View>() {
         if column == "ROWID" {
             return Err(format!("no such column: rowid; rows of `{view}` have no number of their own"));
@@ -88,7 +93,7 @@ fn read(table: &str, column: &str, reads: &mut BTreeMap<View, BTreeSet<String>>)
     if is_json_table(table) || (column.is_empty() && !is_internal(table)) {
         return Ok(());
     }
-    Err(format!("no such table: {table}; {}", super::names::existing_tables()))
+    Err(format!("no such table: {table}; {}", super::names::existing_tables(lists)))
 }
 
 pub(crate) fn is_allowed_function(name: &str) -> bool {

@@ -64,8 +64,11 @@ pub(crate) fn has_files(view: View) -> bool {
     matches!(view, View::Instances | View::DicomMetadata | View::Files)
 }
 
+/// The words of a filter outside its texts, of which there may be very many in a list.
 fn identifiers(filter: &str) -> impl Iterator<Item = &str> {
-    filter.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty())
+    let outside = filter.split('\'').step_by(2);
+    let words = outside.flat_map(|code| code.split(|c: char| !(c.is_alphanumeric() || c == '_')));
+    words.filter(|word| !word.is_empty())
 }
 
 pub(super) fn quoted(name: &str) -> String {
@@ -206,4 +209,15 @@ fn arm(level: &str, alias: char, keywords: &[&str], from: &str, series: Option<&
          GROUP BY t.domain, t.\"StudyInstanceUID\"{by}, j.key HAVING count(DISTINCT j.value) > 1",
         series.unwrap_or("NULL"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_name_no_columns() {
+        let filter = r#"("Modality" IN ('Rows', 'it''s Rows') AND x'00' <> "StudyDate")"#;
+        assert_eq!(identifiers(filter).collect::<Vec<_>>(), ["Modality", "IN", "AND", "x", "StudyDate"]);
+    }
 }

@@ -1,6 +1,7 @@
 //! `shardex ingest`: coordinator, worker, shards and registry composed in one process.
 
 mod arguments;
+mod dry;
 mod progress;
 mod summary;
 
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use shardex_catalog::{Domain, Fence, PartitionScheme};
-use shardex_coordinator::{Registration, SourceSpecification};
+use shardex_coordinator::{Registration, SourceSpecification, Unwritten};
 use shardex_daemon::SystemClock;
 use shardex_seams::Clock;
 use shardex_shard_store::{Archive, ArchiveSettings, ShardPool, SourceRoots, SqliteSettings, Synchronous};
@@ -47,9 +48,13 @@ pub(crate) fn run(ingest: Ingest, before_read: Option<BeforeRead>) -> anyhow::Re
         sqlite: sqlite(&ingest.tuning)?,
         ..ArchiveSettings::default()
     };
-    let archive = Archive::create_or_open(&ingest.archive.archive, &archive_settings)?;
+    let path = &ingest.archive.archive;
+    let scratch = if ingest.dry_run { dry::Scratch::instead_of(path)? } else { None };
+    let path = scratch.as_ref().map_or(path.as_path(), dry::Scratch::path);
+    let archive = Archive::create_or_open(path, &archive_settings)?;
     tell_healed(&archive);
     let state = archive.state();
+    let state = if ingest.dry_run { Arc::new(Unwritten::over(state)) } else { state };
     let domain = ingest.domain.as_deref().map(Domain::new).transpose()?;
     settings.breadcrumbs = Some(archive.temporary());
     let (sources, fence, last) = reading::block_on(async {
@@ -65,8 +70,8 @@ pub(crate) fn run(ingest: Ingest, before_read: Option<BeforeRead>) -> anyhow::Re
     settings.after_a_death = last.is_some_and(|job| job.ended_ns.is_none());
     let control = Control { cancel, ..Control::default() };
     let shown = progress::start(&ingest, Arc::clone(&control.progress), clock)?;
-    let job =
-        Job { archive: &archive, fence, sources: &sources, rebind: ingest.rebind, recall: ingest.recall };
+    let rebind = ingest.rebind && !ingest.dry_run;
+    let job = Job { archive: &archive, fence, sources: &sources, rebind, recall: ingest.recall };
     let result = job.run(settings, &ingest.tuning, control);
     shown.stop();
     let (name, files) = result.as_ref().map_or(("failed", 0), |outcome| (ended_name(outcome), outcome.files));

@@ -57,7 +57,6 @@ fn changes(outcome: &Outcome) -> String {
 }
 
 fn notes(to: &mut impl Write, ingest: &Ingest, outcome: &Outcome) -> std::io::Result<()> {
-    let archive = ingest.archive.archive.display();
     for (reason, count) in &outcome.reasons {
         writeln!(to, "  {} {reason}", grouped(*count))?;
     }
@@ -69,7 +68,8 @@ fn notes(to: &mut impl Write, ingest: &Ingest, outcome: &Outcome) -> std::io::Re
     if archives > 0 {
         writeln!(to, "  {} archives (zip, tar, …) were not opened", grouped(archives))?;
     }
-    if outcome.states.contains_key(&shardex_catalog::FileState::Quarantined) {
+    if !ingest.dry_run && outcome.states.contains_key(&shardex_catalog::FileState::Quarantined) {
+        let archive = output::shell_quoted(&ingest.archive.archive);
         writeln!(to, "look at quarantined files: shardex files --state quarantined --archive {archive}")?;
     }
     match &outcome.ended {
@@ -79,7 +79,7 @@ fn notes(to: &mut impl Write, ingest: &Ingest, outcome: &Outcome) -> std::io::Re
             for held in sources {
                 writeln!(
                     to,
-                    "source {}: {} of {} indexed files are gone, and {}; nothing was deleted. If that is right, run the \
+                    "source {}: {} of {} known files are gone, and {}; nothing was deleted. If that is right, run the \
                      same command with --accept-deletions",
                     held.source,
                     grouped(held.vanished),
@@ -92,7 +92,9 @@ fn notes(to: &mut impl Write, ingest: &Ingest, outcome: &Outcome) -> std::io::Re
             if *unreadable_directories > 0 {
                 writeln!(
                     to,
-                    "incomplete: {unreadable_directories} directories or listed paths could not be read"
+                    "incomplete: {unreadable_directories} directories or listed paths could not be read; list \
+                     directories by: shardex report unreadable --archive {}",
+                    output::shell_quoted(&ingest.archive.archive)
                 )?;
             }
             for (shard, why) in failed_shards {

@@ -1,93 +1,138 @@
-//! Everything that a summary is made from.
+//! Everything that a summary tells, taken from the rows of its report.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use shardex_catalog::{FileKind, FileState, PartitionScheme, Reason};
-use shardex_daemon::SystemClock;
-use shardex_seams::Clock;
-use shardex_shard_store::ReadArchive;
-use shardex_shard_store::overview::{Overview, OverviewOptions};
+use anyhow::Context;
+use shardex_catalog::{ATTRIBUTES, FileKind};
+use shardex_shard_router::{Answers, QueryOptions, ReportKind, ReportRequest};
+use shardex_shard_store::overview::{Group, GroupBy, GroupName, Overview, Share};
 
 use super::Summary;
-use crate::output::dates;
+use crate::commands::reading::{self, Line};
+use crate::reports::{SUMMARY_COLUMNS, finding_counts};
 
-/// Rows of files that are read for attributes which files store themselves, unless `--exact`.
-const FILE_ROWS_MAX: u64 = 1_000_000;
-
-/// What shards, ledger and folders tell.
+/// What an archive holds.
 pub(super) struct Facts {
-    pub(super) path: PathBuf,
-    pub(super) partition: PartitionScheme,
-    pub(super) shards: usize,
+    /// What was asked, as arguments of a command.
+    pub(super) place: String,
+    pub(super) partition: String,
+    pub(super) shards: u64,
     pub(super) archive_bytes: u64,
     pub(super) overview: Overview,
     pub(super) seen: Seen,
 }
 
-/// What the ledger knows of the files of all sources.
+/// What is known of the files of all sources; counts by name.
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) files: u64,
     pub(super) bytes: u64,
-    pub(super) states: BTreeMap<FileState, u64>,
-    pub(super) not_dicom: BTreeMap<FileKind, u64>,
-    pub(super) quarantined: BTreeMap<Reason, u64>,
-    pub(super) skipped: BTreeMap<Reason, u64>,
+    pub(super) states: BTreeMap<String, u64>,
+    pub(super) warnings: BTreeMap<String, u64>,
+    pub(super) not_dicom: BTreeMap<String, u64>,
+    pub(super) quarantined: BTreeMap<String, u64>,
+    pub(super) skipped: BTreeMap<String, u64>,
     pub(super) missing: u64,
     pub(super) unreadable_directories: u64,
 }
 
 impl Seen {
     /// Archives (zip, tar, …), which may hold DICOM files, by kind.
-    pub(super) fn not_opened(&self) -> impl Iterator<Item = (FileKind, u64)> {
-        self.not_dicom.iter().filter(|(kind, _)| kind.is_archive()).map(|(kind, count)| (*kind, *count))
+    pub(super) fn not_opened(&self) -> impl Iterator<Item = (&str, u64)> {
+        let is_archive = |kind: &str| kind.parse().is_ok_and(FileKind::is_archive);
+        self.not_dicom
+            .iter()
+            .filter(move |(kind, _)| is_archive(kind))
+            .map(|(kind, count)| (kind.as_str(), *count))
     }
 }
 
 pub(super) fn gather(summary: &Summary) -> anyhow::Result<Facts> {
-    let path = &summary.archive.archive;
-    let archive = ReadArchive::open(path)?;
-    // Clocks and time zones of scanners differ by up to a day.
-    let tomorrow = dates::day_of(SystemClock.wall_ns()) + 1;
-    let options = OverviewOptions {
-        today: dates::compact(tomorrow),
-        file_rows_max: (!summary.exact).then_some(FILE_ROWS_MAX),
-        threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(8),
-        cancel: shardex_daemon::stop_on_signals()?,
+    let answers: Box<dyn Answers> = reading::ask_one(&summary.asked)?;
+    let request = ReportRequest { kind: ReportKind::Summary, is_exact: summary.exact };
+    let options = QueryOptions { cancel: shardex_daemon::stop_on_signals()?, ..QueryOptions::default() };
+    let lines = reading::report(&*answers, &request, &options, &SUMMARY_COLUMNS)?;
+    let mut facts = Facts {
+        place: reading::place_argument(&summary.asked)?,
+        partition: String::new(),
+        shards: 0,
+        archive_bytes: 0,
+        overview: Overview::default(),
+        seen: Seen::default(),
     };
-    let overview = archive.overview(&options)?;
-    let sizes = archive.shard_sizes()?;
-    Ok(Facts {
-        path: path.clone(),
-        partition: archive.partition(),
-        shards: sizes.len(),
-        archive_bytes: sizes.iter().map(|(_, bytes)| bytes).sum::<u64>() + archive.other_bytes(),
-        overview,
-        seen: seen(&archive)?,
-    })
+    lines.iter().try_for_each(|line| facts.take(line))?;
+    Ok(facts)
 }
 
-fn seen(archive: &ReadArchive) -> anyhow::Result<Seen> {
-    let mut seen = Seen::default();
-    let Some(ledger) = archive.ledger()? else { return Ok(seen) };
-    ledger.rows(&mut |row| {
-        let entry = row.entry;
-        *seen.states.entry(entry.state).or_default() += 1;
-        seen.missing += u64::from(entry.missing);
-        if entry.state == FileState::Deleted {
-            return true;
+impl Facts {
+    fn take(&mut self, line: &Line) -> anyhow::Result<()> {
+        let section = line.text("section");
+        let (name, count) = (line.text("name"), line.number("count"));
+        let seen = &mut self.seen;
+        match section {
+            "partition" => name.clone_into(&mut self.partition),
+            "shards" => (self.shards, self.archive_bytes) = (count, line.number("bytes")),
+            "total" => self.total(name, line),
+            "filled" => self.filled(name, Share { filled: count, of: line.number("of") }),
+            "sampled" => self.overview.filled.is_sampled = true,
+            "state" => drop(seen.states.insert(name.to_owned(), count)),
+            "warning" => drop(seen.warnings.insert(name.to_owned(), count)),
+            "quarantined" => drop(seen.quarantined.insert(name.to_owned(), count)),
+            "skipped" => drop(seen.skipped.insert(name.to_owned(), count)),
+            "not_dicom" => drop(seen.not_dicom.insert(name.to_owned(), count)),
+            "finding" => self.finding(name, count),
+            group => {
+                let (group, is_rest) = group.strip_suffix("_others").map_or((group, false), |by| (by, true));
+                let by = GroupBy::ALL.into_iter().find(|by| by.as_str() == group);
+                let by = by
+                    .with_context(|| format!("the summary has a section `{section}`: use a newer shardex"))?;
+                let name = match line.text_or_null("name") {
+                    _ if is_rest => GroupName::Other,
+                    Some(value) => GroupName::Value(value.to_owned()),
+                    None => GroupName::None,
+                };
+                let counts = Group {
+                    studies: line.number("studies"),
+                    series: line.number("series"),
+                    instances: line.number("instances"),
+                    bytes: line.number("bytes"),
+                };
+                self.overview.groups.entry(by).or_default().insert(name, counts);
+            }
         }
-        seen.files += 1;
-        seen.bytes += entry.stamp.size;
-        match (entry.state, entry.reason) {
-            (FileState::NotDicom, _) => *seen.not_dicom.entry(entry.kind).or_default() += 1,
-            (FileState::Quarantined, Some(reason)) => *seen.quarantined.entry(reason).or_default() += 1,
-            (FileState::Skipped, Some(reason)) => *seen.skipped.entry(reason).or_default() += 1,
+        Ok(())
+    }
+
+    fn total(&mut self, name: &str, line: &Line) {
+        let (count, bytes) = (line.number("count"), line.number("bytes"));
+        match name {
+            "patients" => self.overview.patients = count,
+            "studies" => self.overview.studies = count,
+            "series" => self.overview.series = count,
+            "instances" => (self.overview.instances, self.overview.bytes) = (count, bytes),
+            "indexed_files" => self.overview.files = count,
+            "files" => (self.seen.files, self.seen.bytes) = (count, bytes),
+            // A newer server may count more.
             _ => {}
         }
-        true
-    })?;
-    seen.unreadable_directories = ledger.unreadable()?.len() as u64;
-    Ok(seen)
+    }
+
+    fn filled(&mut self, keyword: &str, share: Share) {
+        if let Some(at) = ATTRIBUTES.iter().position(|attribute| attribute.keyword == keyword) {
+            self.overview.filled.shares[at] = share;
+        }
+    }
+
+    fn finding(&mut self, name: &str, count: u64) {
+        match name {
+            "missing" => self.seen.missing = count,
+            "unreadable_directories" => self.seen.unreadable_directories = count,
+            name => {
+                let mut counts = finding_counts(&mut self.overview.findings);
+                if let Some((_, mine)) = counts.iter_mut().find(|(known, _)| *known == name) {
+                    **mine = count;
+                }
+            }
+        }
+    }
 }

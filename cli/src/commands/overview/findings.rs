@@ -1,10 +1,8 @@
 //! Counts that a data manager can act on, each with the command that lists what was counted.
 
-use shardex_catalog::FileState;
 use shardex_shard_store::overview::HEADERS_OF_SERIES_MAX;
 
 use super::facts::Facts;
-use crate::output::shell_quoted;
 
 /// One thing that deserves a look.
 #[derive(Debug)]
@@ -13,7 +11,7 @@ pub(super) struct Finding {
     pub(super) name: &'static str,
     /// How many.
     pub(super) count: u64,
-    /// What was counted, to be read after the number.
+    /// What was counted, to be read before the number.
     pub(super) what: String,
     /// The command that lists it.
     pub(super) command: String,
@@ -21,12 +19,11 @@ pub(super) struct Finding {
 
 /// What deserves a look, the gravest first; nothing of which there is none.
 pub(super) fn of(facts: &Facts) -> Vec<Finding> {
-    let archive = shell_quoted(&facts.path);
     let listed = |(name, count, what, command): (&'static str, u64, String, String)| Finding {
         name,
         count,
         what,
-        command: format!("shardex {command} --archive {archive}"),
+        command: format!("shardex {command} {}", facts.place),
     };
     let all = of_files(facts).into_iter().chain(of_studies(facts)).chain(of_rest(facts));
     all.filter(|(_, count, ..)| *count > 0).map(listed).collect()
@@ -36,32 +33,35 @@ type Listed = (&'static str, u64, String, String);
 
 fn of_files(facts: &Facts) -> Vec<Listed> {
     let seen = &facts.seen;
-    let state = |state| seen.states.get(&state).copied().unwrap_or(0);
     let kinds: Vec<_> = seen.not_opened().map(|(kind, count)| format!("{kind} {count}")).collect();
+    let names: Vec<_> = seen.not_opened().map(|(kind, _)| format!("'{kind}'")).collect();
     vec![
         (
             "quarantined",
-            state(FileState::Quarantined),
-            "files could not be indexed".to_owned(),
+            seen.states.get("quarantined").copied().unwrap_or(0),
+            "files that could not be indexed".to_owned(),
             "files --state quarantined".to_owned(),
         ),
         (
             "unreadable_directories",
             seen.unreadable_directories,
-            "directories could not be listed; what is in them is not known".to_owned(),
-            "status".to_owned(),
+            "directories that could not be listed; what is in them is not known".to_owned(),
+            "report unreadable".to_owned(),
         ),
         (
             "missing",
             seen.missing,
-            "indexed files are gone from their source, their deletion is held".to_owned(),
-            "status".to_owned(),
+            "indexed files that are gone from their source, their deletion is held".to_owned(),
+            "report deletions --only missing".to_owned(),
         ),
         (
             "archives_not_opened",
             seen.not_opened().map(|(_, count)| count).sum(),
-            format!("archives not opened ({}); they may hold DICOM files", kinds.join(", ")),
-            "files --state not_dicom".to_owned(),
+            format!("archives not opened ({}), which may hold DICOM files", kinds.join(", ")),
+            format!(
+                "sql \"SELECT source, path, size, kind FROM files WHERE kind IN ({})\"",
+                names.join(", ")
+            ),
         ),
     ]
 }
@@ -136,7 +136,7 @@ fn of_rest(facts: &Facts) -> Vec<Listed> {
         (
             "copies",
             findings.copies,
-            "files are further copies of an instance".to_owned(),
+            "files that are further copies of an instance".to_owned(),
             "report duplicates --only copy".to_owned(),
         ),
         (

@@ -1,7 +1,6 @@
 //! A summary for machines.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 
 use serde_json::{Map, Value as Json, json};
 use shardex_catalog::{ATTRIBUTES, uid_name};
@@ -22,7 +21,7 @@ pub(super) fn of(facts: &Facts, findings: &[Finding]) -> Json {
         .map(|f| json!({ "finding": f.name, "count": f.count, "what": f.what, "command": f.command }))
         .collect();
     json!({
-        "partition": facts.partition.to_string(),
+        "partition": facts.partition,
         "shards": facts.shards,
         "archive_bytes": facts.archive_bytes,
         "counts": {
@@ -35,20 +34,16 @@ pub(super) fn of(facts: &Facts, findings: &[Finding]) -> Json {
             "files": seen.files,
             "bytes": seen.bytes,
         },
-        "files": counts(&seen.states),
+        "files": seen.states,
         "by": by,
         "filled": filled(facts),
-        "warnings": counts(&overview.warnings),
-        "quarantined": counts(&seen.quarantined),
-        "skipped": counts(&seen.skipped),
-        "not_dicom": counts(&seen.not_dicom),
-        "archives_not_opened": counts(&not_opened),
+        "warnings": seen.warnings,
+        "quarantined": seen.quarantined,
+        "skipped": seen.skipped,
+        "not_dicom": seen.not_dicom,
+        "archives_not_opened": not_opened,
         "findings": findings,
     })
-}
-
-fn counts<K: Display>(counts: &BTreeMap<K, u64>) -> Json {
-    counts.iter().map(|(name, count)| (name.to_string(), json!(count))).collect::<Map<_, _>>().into()
 }
 
 fn groups(by: GroupBy, found: &BTreeMap<GroupName, Group>) -> Json {

@@ -9,7 +9,7 @@ use std::io::Write;
 
 use clap::Args;
 
-use crate::args::ArchiveArgument;
+use crate::args::Asked;
 use crate::exit::ExitCode;
 use crate::output;
 
@@ -17,11 +17,12 @@ use crate::output;
 #[command(after_help = "Examples:
   shardex summary --archive ./archive
   shardex summary -a ./archive --json | jq '.by.modality'
+  shardex summary --router http://127.0.0.1:7400
 
 A study with two modalities counts in both groups. Every finding names the command that lists it.")]
 pub(crate) struct Summary {
     #[command(flatten)]
-    pub(crate) archive: ArchiveArgument,
+    pub(crate) asked: Asked,
     /// Show every group and every attribute.
     #[arg(long)]
     pub(crate) all: bool,

@@ -24,16 +24,16 @@ pub(super) fn write(to: &mut impl Write, facts: &Facts, findings: &[Finding], al
         }
     }
     filled(to, facts, all)?;
-    counts(to, "warnings", facts.overview.warnings.iter().map(|(class, n)| (class.as_str(), *n)))?;
-    counts(to, "quarantined", facts.seen.quarantined.iter().map(|(reason, n)| (reason.as_str(), *n)))?;
-    counts(to, "not DICOM", facts.seen.not_dicom.iter().map(|(kind, n)| (kind.as_str(), *n)))?;
-    counts(to, "skipped", facts.seen.skipped.iter().map(|(reason, n)| (reason.as_str(), *n)))?;
+    counts(to, "warnings", &facts.seen.warnings)?;
+    counts(to, "quarantined", &facts.seen.quarantined)?;
+    counts(to, "not DICOM", &facts.seen.not_dicom)?;
+    counts(to, "skipped", &facts.seen.skipped)?;
     if findings.is_empty() {
         return writeln!(to, "\nNothing needs a look.");
     }
     writeln!(to, "\nWorth a look:")?;
     for finding in findings {
-        writeln!(to, "  {} {}", grouped(finding.count), finding.what)?;
+        writeln!(to, "  {}: {}", finding.what, grouped(finding.count))?;
         writeln!(to, "      {}", escaped(&finding.command))?;
     }
     Ok(())
@@ -52,7 +52,7 @@ fn totals(to: &mut impl Write, facts: &Facts) -> io::Result<()> {
     for (state, count) in &seen.states {
         table.row([format!("  {state}"), grouped(*count), String::new()]);
     }
-    table.row(["shards".to_owned(), grouped(facts.shards as u64), byte_size(facts.archive_bytes)]);
+    table.row(["shards".to_owned(), grouped(facts.shards), byte_size(facts.archive_bytes)]);
     table.write(to, true)
 }
 
@@ -171,18 +171,14 @@ fn percent(filled: u64, of: u64) -> String {
     }
 }
 
-fn counts<'a>(
-    to: &mut impl Write,
-    title: &str,
-    counts: impl Iterator<Item = (&'a str, u64)>,
-) -> io::Result<()> {
-    let mut counts: Vec<_> = counts.collect();
-    counts.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
+fn counts(to: &mut impl Write, title: &str, counts: &BTreeMap<String, u64>) -> io::Result<()> {
+    let mut counts: Vec<_> = counts.iter().collect();
+    counts.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), *name));
     if counts.is_empty() {
         return Ok(());
     }
     let mut table = Table::new(&[title, "files"]);
-    counts.into_iter().for_each(|(name, count)| table.row([name.to_owned(), grouped(count)]));
+    counts.into_iter().for_each(|(name, count)| table.row([name.clone(), grouped(*count)]));
     writeln!(to)?;
     table.write(to, true)
 }

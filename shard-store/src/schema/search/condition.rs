@@ -26,10 +26,17 @@ impl Rendered {
         Self { sql, values }
     }
 
-    /// Conditions of which any holds.
-    fn any(all: Vec<Self>) -> Self {
-        let sql = all.iter().map(|one| one.sql.as_str()).collect::<Vec<_>>().join(" OR ");
-        Self { sql: format!("({sql})"), values: all.into_iter().flat_map(|one| one.values).collect() }
+    /// Conditions of which any holds, at least one; balanced, because SQLite's expressions nest only so deep.
+    fn any(mut all: Vec<Self>) -> Self {
+        if all.len() < 2 {
+            return all.pop().unwrap_or_default();
+        }
+        let right = Self::any(all.split_off(all.len() / 2));
+        let left = Self::any(all);
+        Self {
+            sql: format!("({} OR {})", left.sql, right.sql),
+            values: left.values.into_iter().chain(right.values).collect(),
+        }
     }
 }
 
@@ -171,10 +178,7 @@ fn any_of(alternatives: &[Alternative], expression: &str) -> Rendered {
         let sql = format!("{PERSON_NAME_MATCHES}(?, {expression})");
         conditions.push(Rendered::new(sql, vec![text(&names.join("\\"))]));
     }
-    match conditions.len() {
-        1 => conditions.remove(0),
-        _ => Rendered::any(conditions),
-    }
+    Rendered::any(conditions)
 }
 
 fn listed(expression: &str, values: &serde_json::Value) -> Rendered {

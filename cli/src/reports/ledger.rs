@@ -1,49 +1,54 @@
 //! Reports on what is gone, from the ledger.
 
 use std::collections::HashMap;
-use std::io::Write;
 
 use shardex_catalog::{Cell, FileState, LedgerEntry};
+use shardex_seams::StoreError;
 use shardex_shard_store::{LedgerReader, ReadArchive};
 
-use super::Limited;
-use super::Report;
-use crate::output::Rows;
+use super::{Lines, number, text};
 
 /// Files that are gone which are held in memory at once; more take further passes.
 const GONE_MAX: usize = 200_000;
 
 /// Files that are deleted, and those whose deletion is held.
-pub(super) fn deletions<W: Write>(report: &Report, rows: Rows<W>) -> anyhow::Result<u64> {
-    let mut limited = Limited::new(report, rows, &["state", "source", "path", "size", "mtime"])?;
-    if let Some(ledger) = ReadArchive::open(&report.archive.archive)?.ledger()? {
-        ledger.rows(&mut |row| {
-            let Some(state) = gone(row.entry) else { return true };
-            limited.row(&[
-                Cell::Text(state.to_owned()),
-                Cell::Text(row.source.to_owned()),
-                path(row.directory, row.entry),
-                Cell::Integer(row.entry.stamp.size.cast_signed()),
-                Cell::Real(row.entry.stamp.mtime_ns as f64 / 1e9),
-            ])
-        })?;
+pub(super) fn deletions(archive: &ReadArchive, lines: &mut Lines<'_>) -> Result<(), StoreError> {
+    lines.columns(&["state", "source", "path", "size", "mtime"]);
+    let Some(ledger) = archive.ledger()? else { return Ok(()) };
+    ledger.rows(&mut |row| {
+        let Some(state) = gone(row.entry) else { return true };
+        lines.row(&[
+            text(state),
+            text(row.source),
+            path(row.directory, row.entry),
+            number(row.entry.stamp.size),
+            Cell::Real(row.entry.stamp.mtime_ns as f64 / 1e9),
+        ])
+    })
+}
+
+/// Directories whose last listing failed.
+pub(super) fn unreadable(archive: &ReadArchive, lines: &mut Lines<'_>) -> Result<(), StoreError> {
+    lines.columns(&["source", "path", "reason"]);
+    let Some(ledger) = archive.ledger()? else { return Ok(()) };
+    for (source, path, reason) in ledger.unreadable()? {
+        if !lines.row(&[text(source), bytes(path), text(reason)]) {
+            break;
+        }
     }
-    Ok(limited.end()?)
+    Ok(())
 }
 
 /// Files that are gone, paired with a present file of the same size and modification time.
-pub(super) fn moves<W: Write>(report: &Report, rows: Rows<W>) -> anyhow::Result<u64> {
-    let columns = ["source", "path", "to_source", "to_path", "size", "same_name"];
-    let mut limited = Limited::new(report, rows, &columns)?;
-    let Some(ledger) = ReadArchive::open(&report.archive.archive)?.ledger()? else {
-        return Ok(limited.end()?);
-    };
+pub(super) fn moves(archive: &ReadArchive, lines: &mut Lines<'_>) -> Result<(), StoreError> {
+    lines.columns(&["source", "path", "to_source", "to_path", "size", "same_name"]);
+    let Some(ledger) = archive.ledger()? else { return Ok(()) };
     let mut first = 0;
     loop {
         let mut pass = Pass::gather(&ledger, first)?;
-        let goes_on = pass.pair(&ledger, &mut limited)?;
+        let goes_on = pass.pair(&ledger, lines)?;
         if !goes_on || !pass.has_more {
-            return Ok(limited.end()?);
+            return Ok(());
         }
         first += GONE_MAX;
     }
@@ -64,7 +69,7 @@ struct Gone {
 
 impl Pass {
     /// The files that are gone from the `first` one on, as many as are held at once.
-    fn gather(ledger: &LedgerReader, first: usize) -> anyhow::Result<Self> {
+    fn gather(ledger: &LedgerReader, first: usize) -> Result<Self, StoreError> {
         let mut pass = Self { gone: HashMap::new(), has_more: false };
         let mut seen = 0;
         ledger.rows(&mut |row| {
@@ -91,7 +96,7 @@ impl Pass {
     }
 
     /// Lists the pairs; each file is in one. False once no more are wanted.
-    fn pair<W: Write>(&mut self, ledger: &LedgerReader, limited: &mut Limited<W>) -> anyhow::Result<bool> {
+    fn pair(&mut self, ledger: &LedgerReader, lines: &mut Lines<'_>) -> Result<bool, StoreError> {
         let mut goes_on = true;
         if self.gone.is_empty() {
             return Ok(goes_on);
@@ -111,13 +116,13 @@ impl Pass {
             let Some(at) = at else { return true };
             let gone = candidates.swap_remove(at);
             let same_name = if gone.name == name { "yes" } else { "no" };
-            goes_on = limited.row(&[
-                Cell::Text(gone.source),
+            goes_on = lines.row(&[
+                text(gone.source),
                 gone.path,
-                Cell::Text(row.source.to_owned()),
+                text(row.source),
                 path(row.directory, row.entry),
-                Cell::Integer(stamp.size.cast_signed()),
-                Cell::Text(same_name.to_owned()),
+                number(stamp.size),
+                text(same_name),
             ]);
             goes_on
         })?;
@@ -139,5 +144,9 @@ fn path(directory: &[u8], entry: &LedgerEntry) -> Cell {
         path.push(b'/');
     }
     path.extend_from_slice(entry.name.as_bytes());
+    bytes(path)
+}
+
+fn bytes(path: Vec<u8>) -> Cell {
     String::from_utf8(path).map_or_else(|error| Cell::Blob(error.into_bytes()), Cell::Text)
 }

@@ -1,0 +1,98 @@
+//! Every command that asks gives the same answer of a router as of an archive on this machine.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use shardex_tests::{Instance, Served, Shardex, write_series};
+
+struct Place {
+    _folder: tempfile::TempDir,
+    tree: PathBuf,
+    shardex: Shardex,
+}
+
+/// An archive with something in every report.
+fn place() -> Result<Place> {
+    let folder = tempfile::tempdir()?;
+    let tree = folder.path().join("tree");
+    let shardex = Shardex::new(&folder.path().join("archive"))?;
+    for study in 1..=4 {
+        write_series(&tree.join(study.to_string()), study, study, 1, 30)?;
+    }
+    let write = |name: &str, instance: &Instance| std::fs::write(tree.join(name), instance.bytes());
+    write("copy.dcm", &Instance::numbered(1, 1, 1, 1))?;
+    write("stray.dcm", &Instance::numbered(1, 2, 1, 99).with(0x0010_0020, b"LO", "OTHER"))?;
+    write("early.dcm", &Instance::numbered(8, 8, 1, 1).with(0x0008_0020, b"DA", "19000101"))?;
+    write("lost.dcm", &Instance::numbered(1, 1, 1, 98).with(0x0020_000D, b"UI", ""))?;
+    std::fs::write(tree.join("more.zip"), b"PK\x03\x04 and so on")?;
+    let source = tree.to_string_lossy().into_owned();
+    shardex.ingest(&[&source])?;
+    std::fs::rename(tree.join("1/im00005.dcm"), tree.join("1/moved.dcm"))?;
+    std::fs::remove_file(tree.join("2/im00005.dcm"))?;
+    shardex.ingest(&[&source])?;
+    Ok(Place { _folder: folder, tree, shardex })
+}
+
+#[test]
+fn a_router_answers_as_the_archive_does() -> Result<()> {
+    let Place { _folder, tree, shardex } = place()?;
+    let served = Served::start(&shardex)?;
+    let archive = shardex.archive().to_string_lossy().into_owned();
+    let file = tree.join("copy.dcm").to_string_lossy().into_owned();
+    for arguments in [
+        &["sql", "SELECT PatientID, count(*) AS n FROM instances GROUP BY 1 ORDER BY 1"][..],
+        &["files", "--state", "quarantined"],
+        &["files", "--state", "deleted", "--json"],
+        &["search", "studies", "PatientID=PAT0001"],
+        &["tree", "PAT0001"],
+        &["tree", "2.25.1000002", "--files", "--json"],
+        &["show", "2.25.1000002"],
+        &["show", "2.25.1000002", "--json"],
+        &["report", "conflicts"],
+        &["report", "duplicates"],
+        &["report", "duplicates", "--only", "copy", "--limit", "1", "--json"],
+        &["report", "moves"],
+        &["report", "deletions", "--format", "csv"],
+        &["report", "dates"],
+        &["report", "split-studies"],
+        &["report", "unreadable"],
+        &["summary"],
+        &["summary", "--json", "--exact"],
+        &["summary", "--all"],
+        &["status"],
+        &["status", "--json"],
+    ] {
+        let near = shardex.run(&[arguments, &["--archive", &archive]].concat())?;
+        let far = shardex.run(&[arguments, &["--router", served.url()]].concat())?;
+        // Findings name the command that lists them, with the place that was asked.
+        let near_out = near.out.replace(&format!("--archive {archive}"), "PLACE");
+        let far_out = far.out.replace(&format!("--router {}", served.url()), "PLACE");
+        assert_eq!((near.code, &near_out), (far.code, &far_out), "{arguments:?}: {}", far.err);
+        assert_eq!(near.code, Some(0), "{arguments:?}: {}", near.err);
+        assert!(
+            near.out.lines().count() > 1 || arguments.contains(&"unreadable"),
+            "{arguments:?}: {}",
+            near.out
+        );
+    }
+    for path in ["copy.dcm", file.as_str(), "lost.dcm"] {
+        let far = shardex.run(&["show", path, "--json", "--router", served.url()])?;
+        let state = if path == "lost.dcm" { "quarantined" } else { "indexed" };
+        assert!(far.out.contains(&format!("\"state\": \"{state}\"")), "{path}: {} {}", far.out, far.err);
+    }
+    assert_eq!(shardex.run(&["show", "nothing.dcm", "--router", served.url()])?.code, Some(1));
+    Ok(())
+}
+
+#[test]
+fn reports_of_several_archives_follow_each_other() -> Result<()> {
+    let (one, other) = (place()?, place()?);
+    let of = |place: &Place| place.shardex.archive().to_string_lossy().into_owned();
+    let both = ["report", "dates", "--format", "csv", "-a", &of(&one), "-a", &of(&other)];
+    let answer = one.shardex.run(&both)?;
+    assert_eq!(answer.out.lines().count(), 3, "{} {}", answer.out, answer.err);
+    assert!(answer.out.starts_with("archive,problem,") && answer.out.contains(&of(&other)), "{}", answer.out);
+    let summary = one.shardex.run(&["summary", "-a", &of(&one), "-a", &of(&other)])?;
+    assert!(summary.code == Some(2) && summary.err.contains("give one --archive"), "{}", summary.err);
+    Ok(())
+}
