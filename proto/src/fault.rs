@@ -55,7 +55,7 @@ fn code(reason: Reason) -> Code {
         Reason::Deadline => Code::DeadlineExceeded,
         Reason::Cancelled => Code::Cancelled,
         Reason::TooManyRows | Reason::OtherProtocol => Code::FailedPrecondition,
-        Reason::TooManyBytes | Reason::Busy => Code::ResourceExhausted,
+        Reason::TooManyBytes | Reason::Busy | Reason::StoreFull => Code::ResourceExhausted,
         Reason::ShardFailed
         | Reason::AllShardsFailed
         | Reason::ShuttingDown

@@ -11,7 +11,13 @@ pub(crate) fn out(error: &StoreError) -> Status {
         StoreError::Fenced { .. } => Reason::Fenced,
         StoreError::Query(_) => Reason::Refused,
         StoreError::TooManyRows { .. } => Reason::TooManyRows,
-        _ => Reason::StoreFailed,
+        StoreError::Full { .. } => Reason::StoreFull,
+        StoreError::Closed => Reason::ShuttingDown,
+        StoreError::Corrupt { .. } | StoreError::Unusable { .. } | StoreError::Newer { .. } => {
+            // Peers are not told which file it is and why.
+            tracing::error!(%error, "a store failed");
+            Reason::StoreFailed
+        }
     };
     let mut fault = Fault::new(reason, error.without_files());
     fault.detail.may_retry = error.retry() == Retry::Later;
@@ -40,6 +46,7 @@ pub(crate) fn back(fault: Fault, worker: &str) -> StoreError {
         (Reason::TooManyRows, _) => {
             StoreError::TooManyRows { limit: fault.detail.limit, view: fault.detail.view }
         }
+        (Reason::StoreFull, _) => StoreError::Full { file },
         (_, Code::DataLoss) => StoreError::Corrupt { file, detail: fault.message },
         _ => StoreError::Away { store: format!("worker {worker}"), detail: fault.message },
     }
@@ -53,4 +60,36 @@ pub(crate) fn may_retry(fault: &Fault) -> bool {
                 fault.code,
                 Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded | Code::Unknown
             ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_keep_their_kind_and_lose_their_files() {
+        let file = || "shards/x.sqlite".to_owned();
+        for (error, expected) in [
+            (StoreError::Fenced { shard: "x/0".into() }, "shard `x/0` refused"),
+            (StoreError::Full { file: file() }, "no space left for `a store of worker w`"),
+            (
+                StoreError::Corrupt { file: file(), detail: "page 7".into() },
+                "`a store of worker w` is damaged",
+            ),
+            (
+                StoreError::Unusable { file: file(), detail: "I/O".into() },
+                "`a store of worker w` cannot be used",
+            ),
+            (StoreError::Query("no such column".into()), "no such column"),
+            (StoreError::TooManyRows { limit: 5, view: "files".into() }, "more than 5 rows of `files`"),
+        ] {
+            let fault = Fault::from(out(&error));
+            assert!(!may_retry(&fault), "{error}");
+            let text = back(fault, "w").to_string();
+            assert!(text.contains(expected) && !text.contains("x.sqlite"), "{text}");
+        }
+        assert!(may_retry(&Fault::from(out(&StoreError::Closed))), "its owner comes back");
+        assert!(may_retry(&Fault::from(Status::unavailable("connection refused"))));
+        assert!(!may_retry(&Fault::from(Status::unauthenticated("who are you?"))));
+    }
 }

@@ -18,7 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("coordinator", &["catalog", "seams", "proto", "daemon"]),
     ("worker", &["catalog", "seams", "daemon", "extract"]),
     ("shard-router", &["catalog", "seams", "proto", "daemon", "shard-store"]),
-    ("cli", &["catalog", "seams", "daemon", "extract", "shard-store", "coordinator", "worker", "shard-router"]),
+    ("cli", &["catalog", "seams", "daemon", "extract", "shard-store", "remote", "coordinator", "worker", "shard-router"]),
     ("tests", &["catalog", "cli"]),
 ];
 
