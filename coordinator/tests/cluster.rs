@@ -15,8 +15,8 @@ use shardex_daemon::net::{ChannelSettings, Server, ServerSettings};
 use shardex_proto::v1::error_detail::Reason;
 use shardex_proto::v1::unit_report::End;
 use shardex_proto::v1::{
-    HeldShard, Holdings, JobRequest, JobSource, LocateRequest, ReportReply, ReportRequest, SourceMount,
-    SubmitRequest, UnitFinished, UnitKind, UnitReport, WatchMapRequest, WorkersRequest,
+    HeldShard, Holdings, JobRequest, JobSource, LocateRequest, SourceMount, SubmitRequest, UnitFinished,
+    UnitKind, UnitReport, WatchMapRequest, WorkerOrders, WorkerReport, WorkersRequest,
 };
 use shardex_seams::StateStore;
 use shardex_shard_store::StateFile;
@@ -76,8 +76,8 @@ fn client(coordinators: &[&Coordinator]) -> Client {
     Client::new(coordinators.iter().map(settings).collect(), PATIENCE)
 }
 
-fn report(worker: &str, free_slots: u32, units: Vec<UnitReport>) -> ReportRequest {
-    ReportRequest {
+fn report(worker: &str, free_slots: u32, units: Vec<UnitReport>) -> WorkerReport {
+    WorkerReport {
         worker: worker.to_owned(),
         session: 1,
         url: format!("http://{worker}"),
@@ -86,7 +86,7 @@ fn report(worker: &str, free_slots: u32, units: Vec<UnitReport>) -> ReportReques
         free_slots,
         units,
         schema_digest: b"table".to_vec().into(),
-        ..ReportRequest::default()
+        ..WorkerReport::default()
     }
 }
 
@@ -96,7 +96,7 @@ fn submit() -> SubmitRequest {
 }
 
 /// Reports that everything that was granted is done.
-fn done(reply: &ReportReply) -> Vec<UnitReport> {
+fn done(reply: &WorkerOrders) -> Vec<UnitReport> {
     let finished = |unit: u64, fence: u64| UnitReport {
         unit,
         fence,

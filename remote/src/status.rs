@@ -13,7 +13,10 @@ pub(crate) fn out(error: &StoreError) -> Status {
         StoreError::TooManyRows { .. } => Reason::TooManyRows,
         StoreError::Full { .. } => Reason::StoreFull,
         StoreError::Closed => Reason::ShuttingDown,
-        StoreError::Corrupt { .. } | StoreError::Unusable { .. } | StoreError::Newer { .. } => {
+        StoreError::Corrupt { .. }
+        | StoreError::Away { .. }
+        | StoreError::Unusable { .. }
+        | StoreError::Newer { .. } => {
             // Peers are not told which file it is and why.
             tracing::error!(%error, "a store failed");
             Reason::StoreFailed

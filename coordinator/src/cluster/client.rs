@@ -79,7 +79,7 @@ impl Client {
 
     calls! { CoordinatorClient:
         /// Says a worker's report.
-        report(v1::ReportRequest) -> v1::ReportReply;
+        report(v1::WorkerReport) -> v1::WorkerOrders;
         /// The owners of shards; new ones get one.
         locate(v1::LocateRequest) -> v1::ShardMap;
         /// The map, and each later one.

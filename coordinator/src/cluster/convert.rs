@@ -26,7 +26,7 @@ pub(super) fn worker_in(name: &str) -> Result<WorkerName, Nonsense> {
     WorkerName::new(name)
 }
 
-pub(super) fn report_in(request: v1::ReportRequest) -> Result<Report, Nonsense> {
+pub(super) fn report_in(request: v1::WorkerReport) -> Result<Report, Nonsense> {
     if request.units.len() > UNITS_MAX || request.sources.len() > MOUNTS_MAX {
         return Err("too many units or sources".into());
     }
@@ -209,8 +209,8 @@ fn task_out(task: &Task) -> (v1::UnitKind, String, Span, &[Span]) {
 }
 
 /// What the machine says; the rest of a reply stays as it is by default.
-pub(super) fn reply_out(reply: Reply) -> v1::ReportReply {
-    v1::ReportReply {
+pub(super) fn reply_out(reply: Reply) -> v1::WorkerOrders {
+    v1::WorkerOrders {
         granted: reply.granted.iter().map(grant_out).collect(),
         dropped: reply.dropped,
         split_wanted: reply.split_wanted,
@@ -218,7 +218,7 @@ pub(super) fn reply_out(reply: Reply) -> v1::ReportReply {
         fences: reply.fences.into_iter().map(|(unit, fence)| v1::UnitFence { unit, fence }).collect(),
         map: reply.map.map(|map| map_out(&map)),
         placement: reply.placement,
-        ..v1::ReportReply::default()
+        ..v1::WorkerOrders::default()
     }
 }
 

@@ -171,12 +171,12 @@ fn millis(duration: Duration) -> u32 {
 
 #[tonic::async_trait]
 impl Coordinator for ClusterService {
-    async fn report(&self, request: Request<v1::ReportRequest>) -> Result<Response<v1::ReportReply>, Status> {
+    async fn report(&self, request: Request<v1::WorkerReport>) -> Result<Response<v1::WorkerOrders>, Status> {
         let report = convert::report_in(request.into_inner()).map_err(nonsense)?;
         let settings = Arc::clone(&self.settings);
         self.ask(move |state, now| {
             let reply = state.report(&report, now)?;
-            Ok(v1::ReportReply {
+            Ok(v1::WorkerOrders {
                 lease_ms: millis(settings.lease),
                 report_interval_ms: millis(settings.report_interval),
                 last_fence: state.durable.cluster.last_fence,

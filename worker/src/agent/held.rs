@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use shardex_catalog::{Fence, Placement, Span};
 use shardex_proto::v1::unit_report::End;
-use shardex_proto::v1::{ReportReply, UnitFinished, UnitGrant, UnitKind, UnitReport, UnitTotals};
+use shardex_proto::v1::{UnitFinished, UnitGrant, UnitKind, UnitReport, UnitTotals, WorkerOrders};
 use tokio::sync::Notify;
 
 use super::options::{settings, source_in, span_in, span_out};
@@ -93,7 +93,7 @@ impl Table {
     }
 
     /// Takes an answer.
-    pub(super) fn take(&self, reply: &ReportReply, is_draining: bool) {
+    pub(super) fn take(&self, reply: &WorkerOrders, is_draining: bool) {
         self.change(&reply.dropped, |held| {
             held.is_dropped = true;
             held.stop();

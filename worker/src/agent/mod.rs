@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use shardex_catalog::{Fence, Placement};
-use shardex_proto::v1::{Holdings, ReportReply, ReportRequest};
+use shardex_proto::v1::{Holdings, WorkerOrders, WorkerReport};
 use shardex_seams::Clock;
 use tokio::sync::{Notify, watch};
 
@@ -35,7 +35,7 @@ pub trait Reports: Send + Sync {
     ///
     /// # Errors
     /// A text for the log. The report may or may not have been heard; saying it again is harmless.
-    async fn report(&self, request: ReportRequest) -> Result<ReportReply, String>;
+    async fn report(&self, request: WorkerReport) -> Result<WorkerOrders, String>;
 }
 
 /// The stores that this process owns.
@@ -49,7 +49,7 @@ pub trait Owner: Send + Sync {
 
     /// Takes an answer: map, table of fences, and the moment (of [`Clock::elapsed`]) until which the
     /// stores may serve.
-    async fn take(&self, reply: &ReportReply, until: Duration);
+    async fn take(&self, reply: &WorkerOrders, until: Duration);
 }
 
 /// The stores as a unit sees them, wherever they are.
@@ -178,9 +178,9 @@ impl Agent {
         }
     }
 
-    fn request(&self) -> Result<ReportRequest, String> {
+    fn request(&self) -> Result<WorkerReport, String> {
         let free = self.settings.slots.saturating_sub(self.table.running());
-        Ok(ReportRequest {
+        Ok(WorkerReport {
             worker: self.settings.name.clone(),
             session: self.settings.session,
             url: self.settings.url.clone(),
@@ -194,7 +194,7 @@ impl Agent {
         })
     }
 
-    async fn take(&mut self, reply: &ReportReply, sent: Duration) {
+    async fn take(&mut self, reply: &WorkerOrders, sent: Duration) {
         self.interval = Duration::from_millis(reply.report_interval_ms.into()).max(INTERVAL_MIN);
         self.lease_until = sent + Duration::from_millis(reply.lease_ms.into());
         if let Some(map) = &reply.map {

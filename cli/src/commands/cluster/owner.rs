@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use shardex_catalog::{Cell, Placement};
-use shardex_proto::v1::{HeldShard, Holdings, ReportReply};
+use shardex_proto::v1::{HeldShard, Holdings, WorkerOrders};
 use shardex_remote::{Gate, LedgerFileRows, Map, OwnedStores};
 use shardex_seams::{Ledger, StoreError};
 use shardex_shard_router::ledger_files_row;
@@ -106,7 +106,7 @@ impl Owner for Folder {
         })
     }
 
-    async fn take(&self, reply: &ReportReply, until: Duration) {
+    async fn take(&self, reply: &WorkerOrders, until: Duration) {
         let map = reply.map.as_ref().map(Map::from_wire);
         if let Some(map) = &map {
             self.directory.take(map.clone());

@@ -13,7 +13,7 @@ use shardex_coordinator::SourceSpecification;
 use shardex_coordinator::cluster::Client;
 use shardex_daemon::SystemClock;
 use shardex_daemon::net::Server;
-use shardex_proto::v1::{ReportReply, ReportRequest};
+use shardex_proto::v1::{WorkerOrders, WorkerReport};
 use shardex_remote::{Gate, Peers, RemoteStores, StoreService};
 use shardex_shard_store::placement_from_text;
 use shardex_worker::Stores;
@@ -153,11 +153,11 @@ async fn placement(
     session: u64,
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<String> {
-    let request = ReportRequest {
+    let request = WorkerReport {
         worker: worker.name.clone(),
         session,
         schema_digest: shardex_proto::schema_digest().into(),
-        ..ReportRequest::default()
+        ..WorkerReport::default()
     };
     loop {
         match client.report(request.clone()).await {
@@ -176,7 +176,7 @@ struct Leader(Client);
 
 #[async_trait]
 impl Reports for Leader {
-    async fn report(&self, request: ReportRequest) -> Result<ReportReply, String> {
+    async fn report(&self, request: WorkerReport) -> Result<WorkerOrders, String> {
         self.0.report(request).await.map_err(|error| error.to_string())
     }
 }
