@@ -261,7 +261,8 @@ async fn a_paused_member_of_etcd_is_passed_over() {
         etcd.signal(member, "-STOP");
         let job = asking.submit(submit()).await.expect("two members are enough").job;
         let (kinds, state) = work(&asking, job).await;
-        assert_eq!((&kinds[..], &*state), (&STAGES[..], "complete"));
+        // An order whose answer was lost may have been taken twice; the second goes after the first.
+        assert!(kinds.ends_with(&STAGES) && state == "complete", "{kinds:?} {state}");
         etcd.signal(member, "-CONT");
     }
     leader.end().await;
