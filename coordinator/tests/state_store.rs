@@ -18,7 +18,7 @@ async fn sqlite_keeps_state() {
 
 #[tokio::test]
 async fn etcd_keeps_state() {
-    let Some(etcd) = Etcd::start().await else { return };
+    let Some(etcd) = Etcd::start(1).await else { return };
     let store = EtcdStore::connect(&etcd.settings("a")).await.expect("it connects");
     conforms(&store).await;
     let mut other = etcd.settings("b");

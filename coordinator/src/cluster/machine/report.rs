@@ -201,10 +201,15 @@ impl State {
 
     /// A unit is done: its counts go to the job, and it is gone.
     fn finish(&mut self, job: u64, said: &UnitReport, finished: &Finished) {
+        let counted = self.live.progress.get(&said.unit).and_then(|so_far| so_far.estimate);
         self.live.forget(said.unit);
         let Some(job) = self.durable.job_mut(job) else { return };
         let Some(unit) = job.units.remove(&said.unit) else { return };
         job.totals.add(&said.totals);
+        if said.totals.estimate.is_none() {
+            // The walk of a root has counted ahead for those that took parts of it, too.
+            job.totals.add(&Totals { estimate: counted, ..Totals::default() });
+        }
         job.unreadable_directories =
             job.unreadable_directories.saturating_add(finished.unreadable_directories);
         let Some(source) = unit.task.source() else { return };
