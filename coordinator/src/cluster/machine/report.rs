@@ -136,11 +136,13 @@ impl State {
     /// Notes what the worker is.
     fn join(&mut self, report: &Report, now: Moment) {
         let worker = &report.worker;
-        if !self.durable.cluster.workers.contains(worker) {
+        // Known is who has shown stores: a worker may say who it is before it opens them.
+        if let Some(holdings) = &report.holdings
+            && !self.durable.cluster.workers.contains(worker)
+        {
             let cluster = self.durable.cluster_mut();
             cluster.workers.insert(worker.clone());
-            let seen = report.holdings.as_ref().map_or(0, |holdings| holdings.highest_fence);
-            cluster.last_fence = cluster.last_fence.max(seen);
+            cluster.last_fence = cluster.last_fence.max(holdings.highest_fence);
         }
         self.release_where(now, |unit| {
             unit.hold.as_ref().is_some_and(|hold| hold.worker == *worker && hold.session != report.session)
