@@ -189,6 +189,9 @@ fn a_slip_is_met_with_the_next_step() -> Result<()> {
     for (arguments, code, expected) in [
         (&["sumary"][..], 2, "'summary'"),
         (&["sql", "SELECT 1", "--fromat", "csv"], 2, "'--format'"),
+        (&["ingest", "/tmp", "--partition", "weekday"], 2, "weekday"),
+        (&["ingest", "/tmp", "--sqlite", "user_version=9"], 2, "there are page_size"),
+        (&["ingest", "a b=/tmp"], 2, "NAME=PATH"),
         (&["status"], 1, "`shardex ingest` makes one"),
         (&["ingest", "/no/such/folder"], 1, "is it mounted?"),
     ] {
