@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
-use std::time::{Duration, Instant};
 
 use shardex_catalog::query::{Given, GivenKey, SearchLevel, SearchRequest, SortKey};
 use shardex_catalog::{
@@ -238,46 +237,4 @@ fn pruned_searches_answer_as_unpruned_ones() {
         }
     }
     assert!(with_rows * 10 >= checked * 9, "only {with_rows} of {checked} searches find rows");
-}
-
-#[test]
-#[ignore = "figures mean something in a release build only"]
-#[expect(clippy::print_stderr, reason = "the figures are for a person")]
-fn figures() {
-    let made = archive(16_000);
-    let folder = tempfile::tempdir().expect("a folder");
-    let instances = &made.all[&View::Instances];
-    let bucket = |row: &[Cell]| {
-        let Cell::Text(study) = &row[3] else { panic!("always there") };
-        let hash = study.bytes().fold(0_usize, |hash, byte| hash * 31 + usize::from(byte));
-        format!("p{:02}-00000000/0", hash % 60)
-    };
-    write(folder.path().join("archive").as_path(), instances, &bucket);
-    let leaf = ReadArchive::open(&folder.path().join("archive")).expect("an archive").leaves(128);
-    let router = router(leaf, made.ledger);
-    eprintln!("{} instances in 60 shards", instances.len());
-    for sql in [
-        "SELECT 1",
-        "SELECT count(*) FROM instances",
-        "SELECT Modality, StudyDate, sum(Rows) FROM instances GROUP BY 1, 2",
-        "SELECT * FROM instances WHERE SOPInstanceUID = '1.2.777.0.0'",
-        "SELECT * FROM dicom_metadata WHERE sop_instance_uid = '1.2.777.0.0'",
-        "SELECT Rows FROM instances WHERE SOPInstanceUID = '1.2.777.0.0'",
-        "SELECT * FROM instances WHERE StudyInstanceUID = 'none'",
-        "SELECT * FROM studies WHERE StudyInstanceUID = '1.2.777'",
-        "SELECT * FROM series WHERE StudyInstanceUID = '1.2.777'",
-        "SELECT Modality, count(*) FROM series GROUP BY 1",
-        "SELECT count(*) FROM patients",
-    ] {
-        let mut times: Vec<Duration> = (0..9)
-            .map(|_| {
-                let start = Instant::now();
-                ask(&router, sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
-                start.elapsed()
-            })
-            .collect();
-        let first = times[0];
-        times.sort();
-        eprintln!("first {first:>12.3?}, median {:>12.3?}: {sql}", times[4]);
-    }
 }

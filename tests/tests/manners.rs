@@ -189,6 +189,9 @@ fn a_slip_is_met_with_the_next_step() -> Result<()> {
     for (arguments, code, expected) in [
         (&["sumary"][..], 2, "'summary'"),
         (&["sql", "SELECT 1", "--fromat", "csv"], 2, "'--format'"),
+        (&["ingest", "/tmp", "--partition", "weekday"], 2, "weekday"),
+        (&["ingest", "/tmp", "--sqlite", "user_version=9"], 2, "there are page_size"),
+        (&["ingest", "a b=/tmp"], 2, "NAME=PATH"),
         (&["status"], 1, "`shardex ingest` makes one"),
         (&["ingest", "/no/such/folder"], 1, "is it mounted?"),
     ] {
@@ -197,5 +200,28 @@ fn a_slip_is_met_with_the_next_step() -> Result<()> {
         assert!(answer.err.contains(expected), "{arguments:?}: {}", answer.err);
         assert_eq!(answer.out, "", "{arguments:?}");
     }
+    Ok(())
+}
+
+#[test]
+fn ctrl_c_ends_a_query_with_its_own_exit_code() -> Result<()> {
+    let place = Place::new()?;
+    write_series(&place.tree(), 1, 1, 1, 200)?;
+    place.ingest()?;
+    let statement = "SELECT a.file_path FROM instances a, instances b, instances c, instances d";
+    let mut command = place.command(&["sql", statement, "--format", "csv"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut out = BufReader::new(child.stdout.take().context("a pipe")?);
+    // It runs: the header has come.
+    out.read_line(&mut String::new())?;
+    let told = Command::new("kill").args(["-INT", &child.id().to_string()]).status()?;
+    assert!(told.success());
+    std::io::copy(&mut out, &mut std::io::sink())?;
+    let mut said = String::new();
+    child.stderr.take().context("a pipe")?.read_to_string(&mut said)?;
+    assert_eq!(
+        (child.wait()?.code(), said.as_str()),
+        (Some(130), "interrupted: the answer is not complete\n")
+    );
     Ok(())
 }

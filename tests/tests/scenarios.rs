@@ -211,8 +211,8 @@ fn wrong_usage_says_what_to_do() -> Result<()> {
         (vec!["sql", "SELECT 1"], 1, "is not an archive"),
         (vec!["ingest", &file], 1, "is a file"),
         (vec!["ingest", "/nonexistent/tree"], 1, "is it mounted"),
-        (vec!["ingest", &place.text(), "--partition", "week"], 1, "is not a partition scheme"),
-        (vec!["ingest", &place.text(), "--charset", "klingon"], 1, "is no character set"),
+        (vec!["ingest", &place.text(), "--partition", "week"], 2, "is not a partition scheme"),
+        (vec!["ingest", &place.text(), "--charset", "klingon"], 2, "is no character set"),
         (vec!["ingest", &place.text(), &outer], 1, "overlap"),
         (vec!["ingest"], 2, "required"),
     ] {

@@ -45,6 +45,7 @@ const BANNED: &[(&str, &[&str], &str)] = &[
     ("thread::sleep", &["tests"], "wait for a condition"),
     ("todo!(", &[], "no stubs"),
     ("unimplemented!(", &[], "no stubs"),
+    ("#[ignore", &[], "what is not run is not true"),
 ];
 
 const FILE_LINES_LOOK: usize = 400;

@@ -1,11 +1,10 @@
 //! `shardex files`.
 
-use anyhow::Context;
 use clap::Args;
 use shardex_catalog::FileState;
 use shardex_shard_router::{Answers, QueryOptions, RowSink};
 
-use super::reading;
+use super::reading::{self, WrongUsage};
 use crate::args::{Asked, Format};
 use crate::exit::ExitCode;
 use crate::output::{self, Rows};
@@ -40,10 +39,10 @@ pub(crate) fn run(files: &Files) -> anyhow::Result<ExitCode> {
     if !files.state.is_empty() {
         let known = |state: &String| {
             let names: Vec<_> = FileState::ALL.iter().map(|state| state.as_str()).collect();
-            let parsed = state.parse::<FileState>();
-            parsed.with_context(|| format!("`{state}` is no state; there are {}", names.join(", ")))
+            let wrong = |_| WrongUsage::new(format!("`{state}` is no state; there are {}", names.join(", ")));
+            state.parse::<FileState>().map_err(wrong)
         };
-        let states: Vec<_> = files.state.iter().map(known).collect::<anyhow::Result<_>>()?;
+        let states: Vec<_> = files.state.iter().map(known).collect::<Result<_, _>>()?;
         let list: Vec<_> = states.iter().map(|state| reading::quoted(state.as_str())).collect();
         conditions.push(format!("state IN ({})", list.join(", ")));
     }

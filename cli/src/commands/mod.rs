@@ -90,6 +90,10 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>, before_read: Opti
             // Whoever read the answer has seen enough.
             return ExitCode::Done;
         }
+        if is_cancelled(&error) {
+            output::say("interrupted: the answer is not complete");
+            return ExitCode::Interrupted;
+        }
         output::say_error(&error);
         if error.is::<reading::WrongUsage>() { ExitCode::Usage } else { ExitCode::Failed }
     })
@@ -110,6 +114,12 @@ fn raise_file_limit() {
     limit.current = limit.maximum;
     // As many as before are enough for the defaults.
     let _ = setrlimit(Resource::Nofile, limit);
+}
+
+/// Whether somebody pressed Ctrl-C while a question was being answered.
+fn is_cancelled(error: &anyhow::Error) -> bool {
+    use shardex_shard_router::Error;
+    error.chain().any(|cause| matches!(cause.downcast_ref(), Some(Error::Cancelled)))
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

@@ -119,7 +119,8 @@ fn say(kind: ReportKind, listed: u64, limit: Option<u64>) {
         ReportKind::Duplicates => {
             "Queries use the file whose role is `shown`. A copy with the same content can be deleted at its source. \
              Where several instances share a UID, one of them was made without a new UID: correct it at its origin. \
-             UIDs shared between shards are not listed here."
+             Those that files of several shards share are found by: shardex sql \"SELECT SOPInstanceUID, count(*) FROM \
+             instances GROUP BY domain, 1 HAVING count(*) > 1\""
         }
         ReportKind::Dates => {
             "Such studies are found by everything but their date. Correct the files at their origin and ingest \

@@ -4,6 +4,8 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Narrowest column of text that still says something.
 const TEXT_WIDTH_MIN: usize = 12;
+/// Narrowest header of a column of numbers.
+const NUMBER_WIDTH_MIN: usize = 6;
 /// Blanks between columns.
 pub(super) const GAP: usize = 2;
 
@@ -32,19 +34,48 @@ fn taken(characters: impl Iterator<Item = char>, width: usize) -> String {
     characters.take_while(fits).collect()
 }
 
+/// Talk in lines of at most `width` columns, broken between words. A longer word stays whole.
+pub(super) fn wrapped(text: &str, width: usize) -> String {
+    let indent = text.len() - text.trim_start().len();
+    let mut lines = String::from(&text[..indent]);
+    let mut room = width.saturating_sub(indent);
+    for (n, word) in text.split_whitespace().enumerate() {
+        let needed = word.width() + usize::from(n > 0);
+        if n > 0 && needed > room {
+            lines.push('\n');
+            room = width.saturating_sub(word.width());
+        } else {
+            lines.push_str(if n > 0 { " " } else { "" });
+            room = room.saturating_sub(needed);
+        }
+        lines.push_str(word);
+    }
+    lines
+}
+
 /// A column that asks for room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wish {
     pub(super) width: usize,
-    /// Text can be cut; a number that is cut is another number.
-    pub(super) can_shrink: bool,
+    /// What it must have: a number that is cut is another number.
+    pub(super) least: usize,
+}
+
+impl Wish {
+    /// Of a column whose header and cells are so wide.
+    pub(super) fn new(header: usize, cells: usize, is_number: bool) -> Self {
+        let width = header.max(cells);
+        let least =
+            if is_number { cells.max(header.min(NUMBER_WIDTH_MIN)) } else { width.min(TEXT_WIDTH_MIN) };
+        Self { width, least }
+    }
 }
 
 /// Widths of columns that fit a line of `room`: the widest texts give way first. `None` if there is not
 /// enough for all.
 pub(super) fn widths(wishes: &[Wish], room: usize) -> Option<Vec<usize>> {
     let of = |most: usize| {
-        let width = |wish: &Wish| if wish.can_shrink { wish.width.min(most) } else { wish.width };
+        let width = |wish: &Wish| wish.width.min(most).max(wish.least);
         wishes.iter().map(width).collect::<Vec<_>>()
     };
     let fits = |widths: &[usize]| widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1) <= room;
@@ -53,7 +84,7 @@ pub(super) fn widths(wishes: &[Wish], room: usize) -> Option<Vec<usize>> {
         return Some(of(widest));
     }
     // What shrinks is never wider than the room.
-    (TEXT_WIDTH_MIN..=room.min(widest)).rev().map(of).find(|widths| fits(widths))
+    (NUMBER_WIDTH_MIN..=room.min(widest)).rev().map(of).find(|widths| fits(widths))
 }
 
 #[cfg(test)]
@@ -74,15 +105,25 @@ mod tests {
     }
 
     #[test]
+    fn talk_breaks_between_words() {
+        assert_eq!(wrapped("one two three", 7), "one two\nthree");
+        assert_eq!(wrapped("  one two", 5), "  one\ntwo");
+        assert_eq!(wrapped("/a/long/path/of/one/word x", 10), "/a/long/path/of/one/word\nx");
+        assert_eq!(wrapped("", 10), "");
+    }
+
+    #[test]
     fn the_widest_texts_give_way() {
-        let text = |width| Wish { width, can_shrink: true };
-        let number = |width| Wish { width, can_shrink: false };
+        let text = |width| Wish::new(4, width, false);
+        let number = |width| Wish::new(4, width, true);
         for (wishes, room, expected) in [
             (vec![text(10), text(50)], 80, Some(vec![10, 50])),
             (vec![text(10), text(50), number(6)], 60, Some(vec![10, 40, 6])),
             (vec![text(100), text(100)], 82, Some(vec![40, 40])),
             (vec![text(100), text(100), number(60)], 80, None),
             (vec![text(30); 10], 80, None),
+            (vec![text(60), Wish::new(26, 2, true)], 70, Some(vec![42, 26])),
+            (vec![text(60), Wish::new(26, 2, true)], 24, Some(vec![12, 10])),
             (vec![], 80, Some(vec![])),
         ] {
             assert_eq!(widths(&wishes, room), expected);

@@ -28,8 +28,11 @@ pub(crate) fn answer() -> BufWriter<io::Stdout> {
 /// Says something to the one who waits, line by line. A closed standard error stops nothing.
 pub(crate) fn say(text: &str) {
     let mut to = io::stderr().lock();
+    let screen = screen::talk_screen();
     for line in text.lines() {
-        let _ = writeln!(to, "{}", paint::talk(screen::talk_screen(), &escaped(line)));
+        let line = escaped(line);
+        let line = screen.width.map_or_else(|| line.to_string(), |width| fit::wrapped(&line, width));
+        let _ = writeln!(to, "{}", paint::talk(screen, &line));
     }
 }
 

@@ -64,15 +64,16 @@ impl Table {
 
     /// Widths of the columns; `None` if the screen has no room for them.
     fn widths(&self) -> Option<Vec<usize>> {
-        let all = || std::iter::once(&self.header).chain(&self.rows);
-        let width =
-            |at: usize| all().filter_map(|row| row.get(at)).map(|cell| cell.width()).max().unwrap_or(0);
-        let natural = (0..self.header.len()).map(width);
-        let Some(room) = self.screen.width else {
-            return Some(natural.map(|width| width.min(ALIGNED_WIDTH_MAX)).collect());
+        let cells =
+            |at: usize| self.rows.iter().filter_map(move |row| row.get(at)).map(|cell| cell.width()).max();
+        let columns = self.header.iter().zip(&self.is_number).enumerate();
+        let wish = |(at, (header, is_number)): (usize, (&String, &bool))| {
+            Wish::new(header.width(), cells(at).unwrap_or(0), *is_number)
         };
-        let wish = |(width, is_number): (usize, &bool)| Wish { width, can_shrink: !is_number };
-        let wishes: Vec<_> = natural.zip(&self.is_number).map(wish).collect();
+        let wishes: Vec<_> = columns.map(wish).collect();
+        let Some(room) = self.screen.width else {
+            return Some(wishes.iter().map(|wish| wish.width.min(ALIGNED_WIDTH_MAX)).collect());
+        };
         widths(&wishes, room)
     }
 

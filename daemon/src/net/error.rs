@@ -54,7 +54,7 @@ pub enum Error {
         detail: &'static str,
     },
     /// The server does not answer.
-    #[error("`{url}` cannot be reached: {detail}")]
+    #[error("`{url}` cannot be reached: {detail}; does `shardex serve` run there?")]
     Unreachable {
         /// The server.
         url: String,

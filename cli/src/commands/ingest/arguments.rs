@@ -139,7 +139,7 @@ pub(crate) struct Tuning {
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub(crate) cache_mib: u32,
     /// A SQLite pragma for files that are written, as `synchronous=FULL`; `page_size` for new files.
-    /// May be repeated.
+    /// May be repeated; docs/formats.md lists those that can be set.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) sqlite: Vec<String>,
     /// The archive is used by this process only: allows network file systems.

@@ -3,6 +3,7 @@
 mod arguments;
 mod dry;
 mod progress;
+mod sqlite;
 mod summary;
 
 use std::fs::File;
@@ -14,17 +15,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use shardex_catalog::{Domain, Fence, PartitionScheme};
+use shardex_catalog::{Domain, Fence};
 use shardex_coordinator::{Registration, SourceSpecification, Unwritten};
 use shardex_daemon::SystemClock;
 use shardex_seams::Clock;
-use shardex_shard_store::{Archive, ArchiveSettings, ShardPool, SourceRoots, SqliteSettings, Synchronous};
+use shardex_shard_store::{Archive, ArchiveSettings, ShardPool, SourceRoots};
 use shardex_worker::{
     BeforeRead, Control, Coverage, Ended, Filters, Outcome, Readers, Settings, SourceRoot, Stores,
 };
 
 use super::probe::ChildProbe;
-use super::reading;
+use super::reading::{self, WrongUsage};
 use crate::exit::ExitCode;
 use crate::output;
 use arguments::Tuning;
@@ -33,8 +34,8 @@ pub(crate) use arguments::{Digest, Ingest};
 pub(crate) fn run(ingest: Ingest, before_read: Option<BeforeRead>) -> anyhow::Result<ExitCode> {
     let clock = SystemClock;
     let began = clock.elapsed();
-    let specifications: Vec<_> =
-        ingest.sources.iter().map(|text| SourceSpecification::parse(text)).collect::<Result<_, _>>()?;
+    let parsed = ingest.sources.iter().map(|text| SourceSpecification::parse(text));
+    let specifications: Vec<_> = parsed.collect::<Result<_, _>>().map_err(usage)?;
     // What is wrong with a command line is said before anything is made.
     let mut settings = settings(&ingest)?;
     settings.before_read = before_read;
@@ -42,10 +43,10 @@ pub(crate) fn run(ingest: Ingest, before_read: Option<BeforeRead>) -> anyhow::Re
     specifications.iter().try_for_each(|source| check_path(Path::new(&source.path)))?;
     let cancel = shardex_daemon::stop_on_signals()?;
     let archive_settings = ArchiveSettings {
-        partition: scheme(&ingest)?,
+        partition: ingest.partition.as_deref().map(str::parse).transpose().map_err(usage)?,
         institutions: ingest.institution_map.as_deref().map(super::institutions::read_mapping).transpose()?,
         institutions_max: ingest.institutions_max,
-        sqlite: sqlite(&ingest.tuning)?,
+        sqlite: sqlite::settings(&ingest.tuning).map_err(usage)?,
         ..ArchiveSettings::default()
     };
     let path = &ingest.archive.archive;
@@ -55,7 +56,7 @@ pub(crate) fn run(ingest: Ingest, before_read: Option<BeforeRead>) -> anyhow::Re
     tell_healed(&archive);
     let state = archive.state();
     let state = if ingest.dry_run { Arc::new(Unwritten::over(state)) } else { state };
-    let domain = ingest.domain.as_deref().map(Domain::new).transpose()?;
+    let domain = ingest.domain.as_deref().map(Domain::new).transpose().map_err(usage)?;
     settings.breadcrumbs = Some(archive.temporary());
     let (sources, fence, last) = reading::block_on(async {
         let mut sources =
@@ -133,7 +134,7 @@ impl Job<'_> {
 fn settings(ingest: &Ingest) -> anyhow::Result<Settings> {
     let tuning = &ingest.tuning;
     let digest = ingest.digest.mode();
-    let default_charset = ingest.charset.as_deref().map(str::parse).transpose()?;
+    let default_charset = ingest.charset.as_deref().map(str::parse).transpose().map_err(usage)?;
     let most = Settings::default();
     Ok(Settings {
         extract: shardex_extract::Settings { digest, default_charset },
@@ -141,7 +142,7 @@ fn settings(ingest: &Ingest) -> anyhow::Result<Settings> {
         row_budget_bytes: (tuning.row_budget_mib as usize) << 20,
         batch_rows: tuning.batch_rows as usize,
         barrier_interval: Duration::from_secs(tuning.barrier_seconds.into()),
-        filters: Filters::new(&ingest.include, &ingest.exclude)?,
+        filters: Filters::new(&ingest.include, &ingest.exclude).map_err(usage)?,
         patience: Duration::from_secs(tuning.patience_seconds.into()),
         one_file_system: ingest.one_file_system,
         retry_quarantined: ingest.retry_quarantined,
@@ -176,44 +177,9 @@ fn check_path(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn scheme(ingest: &Ingest) -> anyhow::Result<Option<PartitionScheme>> {
-    Ok(ingest.partition.as_deref().map(str::parse).transpose()?)
-}
-
-fn sqlite(tuning: &Tuning) -> anyhow::Result<SqliteSettings> {
-    let mut settings = SqliteSettings {
-        cache_bytes: u64::from(tuning.cache_mib) << 20,
-        open_shards: tuning.open_shards.into(),
-        exclusive: tuning.single_process,
-        ..SqliteSettings::default()
-    };
-    for pragma in &tuning.sqlite {
-        let (name, value) =
-            pragma.split_once('=').with_context(|| format!("--sqlite `{pragma}`: write KEY=VALUE"))?;
-        let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-        anyhow::ensure!(is_name, "--sqlite `{name}` is no name of a pragma");
-        match (name, value.to_ascii_uppercase().as_str()) {
-            ("page_size", _) => {
-                let size: u32 = value.parse().with_context(|| format!("--sqlite page_size `{value}`"))?;
-                anyhow::ensure!(
-                    size.is_power_of_two() && (512..=65_536).contains(&size),
-                    "--sqlite page_size: a power of two from 512 to 65536"
-                );
-                settings.page_size = size;
-            }
-            ("wal_autocheckpoint", _) => {
-                settings.checkpoint_pages =
-                    value.parse().with_context(|| format!("--sqlite wal_autocheckpoint `{value}`"))?;
-            }
-            ("synchronous", "FULL") => settings.synchronous = Synchronous::Full,
-            ("synchronous", "NORMAL") => settings.synchronous = Synchronous::Normal,
-            ("synchronous" | "journal_mode" | "locking_mode", _) => anyhow::bail!(
-                "--sqlite {name}={value}: durability rests on WAL and synchronous NORMAL or FULL"
-            ),
-            _ => settings.pragmas.push((name.to_owned(), value.to_owned())),
-        }
-    }
-    Ok(settings)
+/// What is wrong with the command line, told with the exit code that says so.
+fn usage(error: impl Into<anyhow::Error>) -> WrongUsage {
+    WrongUsage::new(format!("{:#}", error.into()))
 }
 
 fn tell_healed(archive: &Archive) {
