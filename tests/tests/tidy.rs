@@ -16,9 +16,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("shard-store", &["catalog", "seams"]),
     ("remote", &["catalog", "seams", "proto", "daemon"]),
     ("coordinator", &["catalog", "seams", "proto", "daemon"]),
-    ("worker", &["catalog", "seams", "daemon", "extract"]),
+    ("worker", &["catalog", "seams", "proto", "daemon", "extract"]),
     ("shard-router", &["catalog", "seams", "proto", "daemon", "shard-store"]),
-    ("cli", &["catalog", "seams", "daemon", "extract", "shard-store", "remote", "coordinator", "worker", "shard-router"]),
+    ("cli", &["catalog", "seams", "proto", "daemon", "extract", "shard-store", "remote", "coordinator", "worker", "shard-router"]),
     ("tests", &["catalog", "cli"]),
 ];
 

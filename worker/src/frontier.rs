@@ -353,7 +353,7 @@ mod tests {
         let aside = frontier.set_aside().expect("two are enough");
         frontier.done();
         let waiting = Arc::clone(&frontier);
-        let (to, paths) = std::sync::mpsc::channel();
+        let (to, paths) = std::sync::mpsc::sync_channel(1);
         let rest = std::thread::spawn(move || to.send(walked(&waiting, &[])));
         assert_eq!(aside.names(), Some((&b"b"[..], &b""[..])));
         assert!(

@@ -21,3 +21,4 @@ pub use server::{Ending, Server};
 pub use settings::{ServerSettings, TlsFiles};
 pub use signals::stop_signals;
 pub use token::Tokens;
+pub use tonic::service::Routes;

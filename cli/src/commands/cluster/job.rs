@@ -250,6 +250,6 @@ fn watch(job: u64, common: &Common) -> anyhow::Result<ExitCode> {
         if cancel.load(std::sync::atomic::Ordering::Relaxed) {
             return Ok(ExitCode::Interrupted);
         }
-        std::thread::sleep(WATCH_EVERY);
+        runtime.block_on(tokio::time::sleep(WATCH_EVERY));
     }
 }

@@ -12,14 +12,13 @@ use shardex_catalog::{Fence, SourceName};
 use shardex_coordinator::SourceSpecification;
 use shardex_coordinator::cluster::Client;
 use shardex_daemon::SystemClock;
-use shardex_daemon::net::Server;
+use shardex_daemon::net::{Routes, Server};
 use shardex_proto::v1::{WorkerOrders, WorkerReport};
 use shardex_remote::{Gate, Peers, RemoteStores, StoreService};
 use shardex_shard_store::placement_from_text;
 use shardex_worker::Stores;
 use shardex_worker::agent::{Agent, AgentSettings, Mount, Owner, Reports, UnitStores};
 use tokio::sync::{Notify, watch};
-use tonic::service::Routes;
 
 use super::directory::Directory;
 use super::owner::Folder;
