@@ -6,7 +6,7 @@ FILES ?= 100000
 FUZZ_SECONDS ?= 600
 FUZZ_SEEDS ?=
 
-.PHONY: help setup build demo test lint fmt doc bench fuzz clean
+.PHONY: help setup build demo test lint fmt doc bench fuzz cluster-up cluster-down clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,12 @@ fuzz: ## Fuzz the reader (FUZZ_SECONDS=600, FUZZ_SEEDS=DIR of DICOM files to beg
 	RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --fuzz-dir extract/fuzz --sanitizer none any_bytes \
 		extract/fuzz/corpus/any_bytes $(FUZZ_SEEDS) -- \
 		-max_total_time=$(FUZZ_SECONDS) -max_len=65536 -rss_limit_mb=512 -timeout=10
+
+cluster-up: ## Start a cluster in containers over SHARDEX_DATA (deploy/compose.yaml; needs Docker with Compose).
+	@scripts/cluster.sh up
+
+cluster-down: ## End it and remove its volumes.
+	@scripts/cluster.sh down
 
 clean: ## Remove what was built.
 	$(CARGO) clean

@@ -218,6 +218,7 @@ async fn a_successor_waits_for_a_write_whose_caller_is_gone() {
     let shards = zombie.shards();
     let write = tokio::spawn(async move { shards.apply(batch(5, 2, 8)).await });
     owner.held.arrived.acquire().await.expect("the batch has come").forget();
+    #[expect(clippy::disallowed_methods, reason = "the caller that goes away is what is tested")]
     write.abort();
     owner.take(&[(1, 9)]);
     let successor = owner.unit(1, 9);
