@@ -1,6 +1,7 @@
 //! `shardex router`.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,7 +12,9 @@ use shardex_daemon::net::Server;
 use shardex_proto::v1::WatchMapRequest;
 use shardex_remote::{LedgerFileRows, Locator, Map, Peers, RemoteLeaf};
 use shardex_seams::StoreError;
-use shardex_shard_router::{LedgerFiles, QueryService, ServiceSettings, Settings};
+use shardex_shard_router::{
+    LedgerFiles, QueryService, ReportRequest, Reports, RowSink, ServiceSettings, Settings,
+};
 use shardex_shard_store::view_columns;
 
 use super::directory::Directory;
@@ -67,6 +70,7 @@ async fn serve(router: &Router) -> anyhow::Result<()> {
     settings.rows_max = router.max_rows;
     let answers =
         shardex_shard_router::Router::new(Arc::clone(&leaf) as _, Arc::new(AtHome(leaf)), settings)?;
+    let answers = answers.with_reports(Arc::new(NoReports));
     let bounds = ServiceSettings { queries_max: router.max_queries.into(), ..ServiceSettings::default() };
     let service = QueryService::new(Arc::new(answers), &bounds, server.ending());
     let (_, stopping) = stopping()?;
@@ -96,5 +100,23 @@ struct AtHome(Arc<RemoteLeaf>);
 impl LedgerFiles for AtHome {
     fn rows(&self, row: &mut dyn FnMut(Vec<Cell>) -> bool) -> Result<(), StoreError> {
         LedgerFileRows::rows(&*self.0, row)
+    }
+}
+
+/// What is made from the files of one archive's folder.
+struct NoReports;
+
+impl Reports for NoReports {
+    fn report(
+        &self,
+        _request: &ReportRequest,
+        _cancel: &Arc<AtomicBool>,
+        _sink: &mut dyn RowSink,
+    ) -> Result<(), StoreError> {
+        Err(StoreError::Query(
+            "a cluster's router answers `search`, `sql`, `files`, `tree`, `show` and `report conflicts`; ask other \
+             things of each worker's folder with --archive, or put them as SQL"
+                .to_owned(),
+        ))
     }
 }
