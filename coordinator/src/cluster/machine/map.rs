@@ -125,9 +125,16 @@ impl State {
                 "worker `{worker}` reports, or its lease is not over: stop it and wait for `silent` first"
             )));
         }
-        self.release_all(worker, now);
+        if self.durable.map.home.as_ref() == Some(worker) {
+            // Nobody sends rows by a claim of the registry that is gone.
+            self.release_where(now, |unit| unit.hold.is_some());
+        } else {
+            self.release_all(worker, now);
+        }
         self.live.workers.remove(worker);
-        self.durable.cluster_mut().workers.remove(worker);
+        let cluster = self.durable.cluster_mut();
+        cluster.workers.remove(worker);
+        cluster.forgotten.insert(worker.clone());
         let map = self.durable.map_mut();
         let lost: Vec<_> =
             map.shards.iter().filter(|(_, owner)| *owner == worker).map(|(shard, _)| shard.clone()).collect();

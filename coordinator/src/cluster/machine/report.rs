@@ -116,6 +116,12 @@ impl State {
             let (seen, known) = (holdings.highest_fence, cluster.last_fence);
             return Err(Refusal::Restored { worker: worker.clone(), seen, known });
         }
+        let has_something = holdings.is_home || !holdings.shards.is_empty();
+        if cluster.forgotten.contains(worker) && has_something {
+            return Err(Refusal::Refused(format!(
+                "worker `{worker}` was given up, and others own its shards: start it on an empty folder"
+            )));
+        }
         let theirs = &holdings.placement;
         if cluster.placement.as_ref().is_some_and(|ours| !theirs.is_empty() && ours != theirs) {
             return Err(Refusal::Refused(format!(
@@ -142,6 +148,7 @@ impl State {
         {
             let cluster = self.durable.cluster_mut();
             cluster.workers.insert(worker.clone());
+            cluster.forgotten.remove(worker);
             cluster.last_fence = cluster.last_fence.max(holdings.highest_fence);
         }
         self.release_where(now, |unit| {

@@ -64,6 +64,9 @@ pub(crate) struct Cluster {
     /// The longest lease that a worker may still count on.
     pub(crate) lease_ms: u32,
     pub(crate) workers: BTreeSet<WorkerName>,
+    /// Given up by the operator: what they hold may lie elsewhere by now.
+    #[serde(default)]
+    pub(crate) forgotten: BTreeSet<WorkerName>,
     #[serde(with = "text::map")]
     pub(crate) sources: BTreeMap<SourceName, KnownSource>,
 }

@@ -244,6 +244,26 @@ fn a_silent_workers_units_wait_for_its_lease_and_its_shards_for_it() {
 }
 
 #[test]
+fn a_forgotten_worker_comes_back_empty_or_not_at_all() {
+    let mut case = Case::new();
+    let shard = ShardId::new("2019-1f/0").expect("a name");
+    let mut old = report("a", 0, vec![]);
+    old.holdings =
+        Some(Holdings { is_home: true, shards: BTreeMap::from([(shard.clone(), 5)]), ..Holdings::default() });
+    case.say(&old);
+    case.submit(Options::default());
+    let held = case.say(&report("b", 1, vec![])).granted.remove(0);
+    case.now.elapsed += LEASE * 2;
+    case.state.forget_worker(&name("a"), case.now).expect("it is silent");
+    let again = case.say(&report("b", 1, vec![told(&held, None)]));
+    assert_eq!(again.dropped, [held.unit], "its claims were those of the registry that is gone");
+    let refused = case.state.report(&old, case.now).expect_err("it brings its shard back");
+    assert!(matches!(refused, Refusal::Refused(_)), "{refused}");
+    case.say(&report("a", 0, vec![]));
+    assert_ne!(case.state.durable.map.shards.get(&shard), Some(&name("a")));
+}
+
+#[test]
 fn only_one_archive_is_home() {
     let mut case = Case::new();
     let mut home = report("a", 0, vec![]);
