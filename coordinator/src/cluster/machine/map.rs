@@ -125,11 +125,10 @@ impl State {
                 "worker `{worker}` reports, or its lease is not over: stop it and wait for `silent` first"
             )));
         }
+        self.release_all(worker, now);
         if self.durable.map.home.as_ref() == Some(worker) {
-            // Nobody sends rows by a claim of the registry that is gone.
-            self.release_where(now, |unit| unit.hold.is_some());
-        } else {
-            self.release_all(worker, now);
+            // Nobody sends rows by a claim of the registry that is gone: all begin anew.
+            self.stop_all_units();
         }
         self.live.workers.remove(worker);
         let cluster = self.durable.cluster_mut();

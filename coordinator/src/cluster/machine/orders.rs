@@ -132,16 +132,32 @@ impl State {
     fn phase(&self, number: u64) -> Result<Phase, Refusal> {
         let job = self.durable.jobs.get(&number);
         job.map(|job| job.phase).ok_or_else(|| {
-            Refusal::NotFound(format!("no job {number} is known: `shardex jobs list` shows the last ones"))
+            Refusal::NotFound(format!("no job {number} is known: `shardex job list` shows the last ones"))
         })
     }
 
     fn stop_units(&mut self, number: u64, phase: Phase) {
         let Some(job) = self.durable.job_mut(number) else { return };
         job.phase = phase;
-        for hold in job.units.values_mut().filter_map(|unit| unit.hold.as_mut()) {
-            hold.is_stopping = true;
-        }
+        stop(job);
+    }
+
+    /// Has every unit given back, to be given out again under a new fence.
+    pub(super) fn stop_all_units(&mut self) {
+        let jobs =
+            self.durable.jobs.values().filter(|job| job.units.values().any(|unit| unit.hold.is_some()));
+        let numbers: Vec<_> = jobs.map(|job| job.number).collect();
+        numbers.into_iter().for_each(|number| {
+            if let Some(job) = self.durable.job_mut(number) {
+                stop(job);
+            }
+        });
+    }
+}
+
+fn stop(job: &mut Job) {
+    for hold in job.units.values_mut().filter_map(|unit| unit.hold.as_mut()) {
+        hold.is_stopping = true;
     }
 }
 

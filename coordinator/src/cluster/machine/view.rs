@@ -60,7 +60,7 @@ impl State {
     pub(crate) fn job_view(&self, number: u64, now: Moment) -> Result<JobView, Refusal> {
         let job = self.durable.jobs.get(&number);
         let job = job.ok_or_else(|| {
-            Refusal::NotFound(format!("no job {number} is known: `shardex jobs list` shows the last ones"))
+            Refusal::NotFound(format!("no job {number} is known: `shardex job list` shows the last ones"))
         })?;
         let mut totals = job.totals.clone();
         let mut units = Vec::with_capacity(job.units.len());
