@@ -5,17 +5,17 @@ use std::fmt;
 /// Which bytes of a file [`ContentDigest`] covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum DigestMode {
-    /// BLAKE3 of the first `min(size, 8192)` bytes and the size (u64 little endian). Independent
-    /// of every setting, so that digests of different runs compare.
+    /// XXH3-128 of the first `min(size, 8192)` bytes, with the size as seed. Independent of every
+    /// setting, so that digests of different runs compare.
     #[default]
     Header,
-    /// BLAKE3 of all bytes.
+    /// First 128 bits of BLAKE3 of all bytes.
     Full,
     /// None is taken.
     None,
 }
 
-/// First 128 bits of the BLAKE3 digest of a file's bytes, as [`DigestMode`] says.
+/// 128 bits of a digest of a file's bytes, as [`DigestMode`] says.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ContentDigest(pub [u8; 16]);
 

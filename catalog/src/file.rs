@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use crate::{ContentDigest, Header, Values, Warnings};
 
-/// A file's name inside its directory: any bytes but `/` and NUL, at most 255 on Linux.
+/// A file's name inside its directory: any bytes but `/` and NUL, at most 255 on Linux. Clones share
+/// their bytes: listing, row and ledger entry of a file each hold its name.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FileName(Box<[u8]>);
+pub struct FileName(Arc<[u8]>);
 
 impl FileName {
     /// Takes the bytes of a directory entry.

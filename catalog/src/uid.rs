@@ -4,33 +4,37 @@
 ///
 /// A view decodes it with `replace(rtrim(hex(uid), 'F'), 'A', '.')`. Order of packed UIDs is not
 /// the order of their texts.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PackedUid(Box<[u8]>);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PackedUid {
+    /// Zero behind `length`, so that equal UIDs are equal arrays.
+    bytes: [u8; PACKED_MAX],
+    length: u8,
+}
+
+const PACKED_MAX: usize = UID_MAX / 2;
+/// Characters of a UID at most (PS3.5 9.1).
+const UID_MAX: usize = 64;
 
 impl PackedUid {
     /// Packs a text of 1 to 64 digits and dots; `None` for any other text, which is stored as it is.
     #[must_use]
     pub fn pack(text: &str) -> Option<Self> {
-        if text.is_empty() || text.len() > 64 {
+        if text.is_empty() || text.len() > UID_MAX {
             return None;
         }
-        let mut packed = vec![0xFF_u8; text.len().div_ceil(2)];
-        for (n, byte) in text.bytes().enumerate() {
-            let nibble = match byte {
-                b'0'..=b'9' => byte - b'0',
-                b'.' => 10,
-                _ => return None,
-            };
-            let cell = &mut packed[n / 2];
-            *cell = if n % 2 == 0 { (nibble << 4) | 0x0F } else { (*cell & 0xF0) | nibble };
+        let mut bytes = [0; PACKED_MAX];
+        for (cell, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+            let low = pair.get(1).map_or(Some(0x0F), |byte| nibble(*byte))?;
+            *cell = (nibble(pair[0])? << 4) | low;
         }
-        Some(Self(packed.into()))
+        let length = u8::try_from(text.len().div_ceil(2)).ok()?;
+        Some(Self { bytes, length })
     }
 
     /// The packed bytes, at most 32.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes[..usize::from(self.length)]
     }
 
     /// The text that packed bytes stand for; `None` where they are not packed digits and dots.
@@ -48,6 +52,14 @@ impl PackedUid {
             }
         }
         (!text.is_empty()).then_some(text)
+    }
+}
+
+fn nibble(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'.' => Some(10),
+        _ => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! One file from its bytes to what is stored of it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use shardex_catalog::{
@@ -14,7 +15,7 @@ use crate::raw::RawValues;
 use crate::source::{FIRST_BYTES, ReadAt, Window};
 use crate::walk::{Stop, Walker};
 use crate::wanted::{Slot, wanted};
-use crate::{deflated, kind, readable, scan};
+use crate::{content, deflated, kind, readable, scan};
 
 const MEDIA_STORAGE_DIRECTORY: &[u8] = b"1.2.840.10008.1.3.10";
 /// SOP classes of objects that belong to no study, and beginnings of families of them (PS3.4 GG).
@@ -89,6 +90,7 @@ pub struct Extractor {
     buffer: Vec<u8>,
     raw: RawValues,
     memo: Memo,
+    meta: Meta,
     places: Places,
 }
 
@@ -140,6 +142,7 @@ impl Extractor {
             buffer: Vec::with_capacity(FIRST_BYTES),
             raw: RawValues::default(),
             memo: Memo::new(),
+            meta: Meta::default(),
             places: Places::new(),
         }
     }
@@ -203,42 +206,22 @@ impl Extractor {
         window: &Window<'_, R>,
         size: u64,
     ) -> Option<ContentDigest> {
-        let mut hasher = blake3::Hasher::new();
         match self.settings.digest {
-            DigestMode::None => return None,
-            DigestMode::Header => {
-                // The size goes last: whole chunks from the beginning are hashed several at a time.
-                hasher.update(window.first());
-                hasher.update(&size.to_le_bytes());
-            }
-            DigestMode::Full => {
-                let mut chunk = vec![0; 1 << 20];
-                let mut at = 0;
-                loop {
-                    match file.read_at(&mut chunk, at) {
-                        Ok(0) => break,
-                        Ok(n) => {
-                            hasher.update(&chunk[..n]);
-                            at += n as u64;
-                        }
-                        Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                        Err(_) => return None,
-                    }
-                }
-            }
+            DigestMode::None => None,
+            DigestMode::Header => Some(content::header_digest(window.first(), size)),
+            DigestMode::Full => content::full_digest(file).ok(),
         }
-        let mut short = [0; 16];
-        short.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-        Some(ContentDigest(short))
     }
 
     fn scan<R: ReadAt + ?Sized>(&mut self, window: &mut Window<'_, R>, domain: &Domain) -> Option<Extracted> {
-        let opened = scan::open(window.first())?;
+        let opened = scan::open(window.first(), std::mem::take(&mut self.meta))?;
         self.raw.clear();
         self.store_meta(&opened.meta);
         let is_explicit = opened.encoding.is_explicit;
         scan::data_set(window, &mut self.raw, opened.data_set_at, is_explicit, &wanted().nodes).ok()?;
-        Some(self.conclude(&opened, Ok(()), window.size(), FileKind::Dicom, domain))
+        let extracted = self.conclude(&opened, Ok(()), window.size(), FileKind::Dicom, domain);
+        self.meta = opened.meta;
+        Some(extracted)
     }
 
     fn walk<R: ReadAt + ?Sized>(&mut self, window: &mut Window<'_, R>, domain: &Domain) -> Extracted {
@@ -319,7 +302,7 @@ impl Extractor {
             }
         };
         let mut warnings = self.raw.warnings;
-        let sop_class_uid = self.sop_class_uid(opened);
+        let sop_class_uid = sop_class_uid(&self.raw, self.places.sop_class_uid, &opened.meta);
         let decoding = Decoding {
             raw: &self.raw,
             default_charset: self.settings.default_charset.as_ref(),
@@ -346,12 +329,11 @@ impl Extractor {
         let values = self.memo.file_values(&decoding, &mut warnings);
         Extracted::Instance(Instance { digest: None, warnings, sop_instance_uid, stack, values })
     }
+}
 
-    fn sop_class_uid(&self, opened: &Opened) -> String {
-        let own = self.raw.get(self.places.sop_class_uid).map(|value| open::trimmed(self.raw.bytes(value)));
-        let uid = own.filter(|uid| !uid.is_empty()).unwrap_or(&opened.meta.sop_class_uid);
-        String::from_utf8_lossy(uid).into_owned()
-    }
+fn sop_class_uid<'a>(raw: &'a RawValues, slot: Slot, meta: &'a Meta) -> Cow<'a, str> {
+    let own = raw.get(slot).map(|value| open::trimmed(raw.bytes(value)));
+    String::from_utf8_lossy(own.filter(|uid| !uid.is_empty()).unwrap_or(&meta.sop_class_uid))
 }
 
 fn unreadable() -> Extracted {

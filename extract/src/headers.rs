@@ -17,6 +17,9 @@ use crate::radiopharmaceutical;
 use crate::raw::{RawValue, RawValues};
 use crate::wanted::{ItemsNumber, Slot, wanted};
 
+/// Values of a level that a file has, about.
+const ENTRIES_ABOUT: usize = 16;
+
 /// Headers that are remembered of each level.
 const REMEMBERED: usize = 4;
 
@@ -157,7 +160,7 @@ fn key_parts(
             continue;
         }
         let Some(value) = raw.get(*slot) else { continue };
-        if !(take(&slot.0.to_le_bytes()) && value_parts(raw, value, take)) {
+        if !value_parts(raw, *slot, value, take) {
             return false;
         }
     }
@@ -166,15 +169,21 @@ fn key_parts(
     }
     let are_items = raw.items.iter().all(|item| {
         let ([a, b, c, d], [low, high]) = (item.item.to_le_bytes(), item.field.to_le_bytes());
-        take(&[item.items.0, a, b, c, d, low, high]) && value_parts(raw, item.value, take)
+        // Slots are numbered by table, and far fewer than there are numbers.
+        take(&[item.items.0, a, b, c, d, low, high]) && value_parts(raw, Slot(u16::MAX), item.value, take)
     });
     are_items && sized(decoding.sop_class_uid.as_bytes(), take)
 }
 
-fn value_parts(raw: &RawValues, value: RawValue, take: &mut impl FnMut(&[u8]) -> bool) -> bool {
-    take(&[value.vr as u8, u8::from(value.is_big_endian), value.charset])
+fn value_parts(raw: &RawValues, slot: Slot, value: RawValue, take: &mut impl FnMut(&[u8]) -> bool) -> bool {
+    let bytes = raw.bytes(value);
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    // One number for all but the bytes: this is compared for every value of every file.
+    let encoding = u64::from(value.vr as u8) << 1 | u64::from(value.is_big_endian);
+    let head = u64::from(length) << 32 | u64::from(slot.0) << 16 | encoding << 8 | u64::from(value.charset);
+    take(&head.to_le_bytes())
         && (value.charset == 0 || sized(raw.charset(value.charset), take))
-        && sized(raw.bytes(value), take)
+        && take(bytes)
 }
 
 fn sized(bytes: &[u8], take: &mut impl FnMut(&[u8]) -> bool) -> bool {
@@ -218,7 +227,7 @@ fn collect(
     ids: impl Iterator<Item = AttributeId>,
     warnings: &mut Warnings,
 ) -> Values {
-    let (mut entries, mut odd) = (Vec::new(), Vec::new());
+    let (mut entries, mut odd) = (Vec::with_capacity(ENTRIES_ABOUT), Vec::new());
     for id in ids {
         let attribute = &ATTRIBUTES[id.index()];
         match attribute_value(decoding, attribute, id, warnings) {
@@ -246,6 +255,11 @@ fn attribute_value(
             && let Some(number) = normalise::whole_number(value, decoding.raw.bytes(value))
         {
             return Normal::Value(Value::Integer(number));
+        }
+        if attribute.column == ColumnType::Real
+            && let Some(number) = normalise::double(value, decoding.raw.bytes(value))
+        {
+            return Normal::Value(Value::Real(number));
         }
         let text = text(decoding, value, warnings);
         let normal = normalise::value(attribute, &text, warnings);

@@ -29,4 +29,4 @@ pub use listing::{HeaderElement, HeaderEnd, HeaderError, HeaderLimits, HeaderVal
 pub use source::ReadAt;
 
 /// Version of what extraction makes of a file. Files that another version read are read again.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;

@@ -66,6 +66,13 @@ pub(crate) fn whole_number(value: RawValue, bytes: &[u8]) -> Option<i64> {
     }
 }
 
+/// The number of a raw value that holds just one double: what its decimals would say again.
+pub(crate) fn double(value: RawValue, bytes: &[u8]) -> Option<f64> {
+    let bytes: [u8; 8] = bytes.try_into().ok().filter(|_| value.vr == Vr::FD)?;
+    let number = if value.is_big_endian { f64::from_be_bytes(bytes) } else { f64::from_le_bytes(bytes) };
+    number.is_finite().then_some(number)
+}
+
 /// Padding of a VR removed from each of the values of a text.
 fn each(vr: Vr, text: &str) -> Cow<'_, str> {
     let trimmed = trim(vr, text);

@@ -27,6 +27,16 @@ pub(crate) struct Meta {
     pub(crate) elements: u32,
 }
 
+impl Meta {
+    /// Forgets everything but the memory.
+    pub(crate) fn clear(&mut self) {
+        self.sop_class_uid.clear();
+        self.sop_instance_uid.clear();
+        self.transfer_syntax_uid.clear();
+        self.elements = 0;
+    }
+}
+
 /// A file that begins as a DICOM file does.
 #[derive(Debug)]
 pub(crate) struct Opened {

@@ -39,12 +39,26 @@ impl Buffer {
 }
 
 fn nibble(byte: u8) -> Option<u8> {
-    if byte.is_ascii_digit() {
-        return Some(byte - b'0');
-    }
-    let at = SIGNS.iter().position(|sign| *sign == byte)?;
-    u8::try_from(at + 10).ok()
+    Some(NIBBLES[usize::from(byte)]).filter(|nibble| *nibble < NONE)
 }
+
+const NONE: u8 = 16;
+
+/// Nibbles by character.
+static NIBBLES: [u8; 256] = {
+    let mut nibbles = [NONE; 256];
+    let mut digit = 0;
+    while digit < 10 {
+        nibbles[(b'0' + digit) as usize] = digit;
+        digit += 1;
+    }
+    let mut nibble = 10;
+    while nibble < 15 {
+        nibbles[SIGNS[nibble as usize - 10] as usize] = nibble;
+        nibble += 1;
+    }
+    nibbles
+};
 
 /// SQL for the text of a stored value, with TEXT affinity, which a bare CASE would lose.
 pub(crate) fn unpacked(stored: &str) -> String {

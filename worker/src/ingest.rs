@@ -311,8 +311,7 @@ async fn take_events(
                 }
             }
         }
-        let is_idle = queue.is_empty();
-        sequencer.advance(is_idle).await?;
+        sequencer.advance().await?;
     }
     Ok(())
 }

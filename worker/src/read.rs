@@ -23,13 +23,14 @@ const ATTEMPTS_MAX: u32 = 3;
 
 /// What a look at a file gave.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time; a box would be an allocation a file")]
 pub(crate) enum Look {
     /// It is as recorded.
     Unchanged,
     /// It is gone since the listing.
     Gone,
     /// It is new or changed. `was_opened` is false for what is told without opening.
-    Read { file: Box<ReadFile>, was_opened: bool },
+    Read { file: ReadFile, was_opened: bool },
 }
 
 /// What a reader needs for its files.
@@ -76,7 +77,7 @@ impl FileReader<'_> {
             if let Some(verdict) = self.convicts.get(&suspect) {
                 let stamp = tree::stat_name(chunk.directory.as_fd(), item.name.as_bytes()).ok();
                 let stamp = stamp.map(|stat| tree::stamp(&stat)).unwrap_or_default();
-                let file = Box::new(convicted(item, stamp, *verdict));
+                let file = convicted(item, stamp, *verdict);
                 return Look::Read { file, was_opened: false };
             }
             // Without a breadcrumb a file that kills the run is only found later.
@@ -107,7 +108,7 @@ impl FileReader<'_> {
                 Stub::Known => return Some(Look::Unchanged),
                 Stub::Offline => {
                     let entry = entry(&item.name, stamp, FileState::Offline, FileKind::Other, None);
-                    let file = Box::new(ReadFile { entry, row: None });
+                    let file = ReadFile { entry, row: None };
                     return Some(Look::Read { file, was_opened: false });
                 }
             }
@@ -140,7 +141,7 @@ impl FileReader<'_> {
                 }
                 continue;
             }
-            return Look::Read { file: Box::new(read_file(name, stamp, racy, extracted)), was_opened: true };
+            return Look::Read { file: read_file(name, stamp, racy, extracted), was_opened: true };
         }
         unreachable!("the last attempt returns")
     }
@@ -204,7 +205,7 @@ fn skipped(name: &FileName, known: Option<&LedgerEntry>, reason: Reason, kind: F
         return Look::Unchanged;
     }
     let entry = entry(name, FileStamp::default(), FileState::Skipped, kind, Some(reason));
-    Look::Read { file: Box::new(ReadFile { entry, row: None }), was_opened: false }
+    Look::Read { file: ReadFile { entry, row: None }, was_opened: false }
 }
 
 /// A live file that the filters leave out now: like a vanished one, it stays until deletions are
@@ -214,14 +215,14 @@ fn excluded(known: &LedgerEntry) -> Look {
         return Look::Unchanged;
     }
     let entry = LedgerEntry { missing: true, reason: Some(Reason::Excluded), ..known.clone() };
-    Look::Read { file: Box::new(ReadFile { entry, row: None }), was_opened: false }
+    Look::Read { file: ReadFile { entry, row: None }, was_opened: false }
 }
 
 fn quarantined(name: &FileName, stamp: FileStamp, reason: Reason, was_opened: bool) -> Look {
     let mut entry = entry(name, stamp, FileState::Quarantined, FileKind::Other, Some(reason));
     // What could not be read now may be readable next time, and nothing in its stamp will tell.
     entry.racy = true;
-    Look::Read { file: Box::new(ReadFile { entry, row: None }), was_opened }
+    Look::Read { file: ReadFile { entry, row: None }, was_opened }
 }
 
 fn read_file(name: &FileName, stamp: FileStamp, racy: bool, extracted: Option<Extracted>) -> ReadFile {

@@ -409,8 +409,9 @@ impl Reader<'_> {
         let chunk = Arc::new(chunk);
         self.slot.begin(Work::Read(Arc::clone(&chunk)));
         let progress = &self.shared.progress;
-        let mut files = Vec::new();
-        let mut states = Vec::new();
+        let mut files: BTreeMap<usize, Vec<ReadFile>> = BTreeMap::new();
+        let about = chunk.items.len() / chunk.touched.len().max(1);
+        let mut states = Vec::with_capacity(chunk.items.len());
         let (mut unchanged, mut opened, mut bytes) = ([0_u64; 8], 0, 0);
         for (at, item) in chunk.items.iter().enumerate() {
             self.slot.at(at);
@@ -430,19 +431,20 @@ impl Reader<'_> {
                     opened += u64::from(was_opened);
                     bytes += file.entry.stamp.size;
                     states.push(file.entry.state);
-                    files.push((item.part, *file));
+                    files.entry(item.part).or_insert_with(|| Vec::with_capacity(about)).push(file);
                 }
             }
         }
         if !self.slot.end() {
             return false;
         }
+        let read = states.len() as u64;
         states.into_iter().for_each(|state| progress.count_state(state, 1));
         for (state, count) in FileState::ALL.iter().zip(unchanged).filter(|(_, count)| *count > 0) {
             progress.count_state(*state, count);
         }
         let unchanged: u64 = unchanged.iter().sum();
-        progress.files.fetch_add(files.len() as u64 + unchanged, Ordering::Relaxed);
+        progress.files.fetch_add(read + unchanged, Ordering::Relaxed);
         progress.unchanged.fetch_add(unchanged, Ordering::Relaxed);
         progress.opened.fetch_add(opened, Ordering::Relaxed);
         progress.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -450,13 +452,10 @@ impl Reader<'_> {
         true
     }
 
-    fn finish_chunk(&self, chunk: &Chunk, read: Vec<(usize, ReadFile)>) {
-        let mut by_part: BTreeMap<usize, Vec<ReadFile>> = BTreeMap::new();
-        for (part, file) in read {
-            by_part.entry(part).or_default().push(file);
-        }
+    /// Tells what was read, by place of the part in the chunk.
+    fn finish_chunk(&self, chunk: &Chunk, read: BTreeMap<usize, Vec<ReadFile>>) {
         let files: Vec<_> =
-            by_part.into_iter().map(|(part, files)| (Arc::clone(&chunk.parts[part]), files)).collect();
+            read.into_iter().map(|(part, files)| (Arc::clone(&chunk.parts[part]), files)).collect();
         files.iter().for_each(|(part, _)| part.has_changed.store(true, Ordering::Relaxed));
         // A part's last chunk may end it only after the files of its other chunks are sent.
         if !files.is_empty() {

@@ -9,22 +9,40 @@ use crate::part::Part;
 /// Entries of a part after its files were read, ascending by name: entries of before, with what was
 /// read in their place, and those that are gone marked.
 pub(crate) fn entries(part: &Part, read: Vec<LedgerEntry>) -> Vec<LedgerEntry> {
-    let mut read: BTreeMap<FileName, LedgerEntry> =
-        read.into_iter().map(|entry| (entry.name.clone(), entry)).collect();
+    let read = last_of_each(read);
+    if part.previous.entries.is_empty() {
+        return read;
+    }
+    let mut read = read.into_iter().peekable();
     let mut gone = part.gone.iter().peekable();
     let mut entries = Vec::with_capacity(part.previous.entries.len() + read.len());
     for (at, known) in (0_u32..).zip(&part.previous.entries) {
         let is_gone = gone.next_if(|next| **next == at).is_some();
-        entries.push(match read.remove(&known.name) {
+        while let Some(entry) = read.next_if(|entry| entry.name < known.name) {
+            entries.push(entry);
+        }
+        entries.push(match read.next_if(|entry| entry.name == known.name) {
             Some(entry) => entry,
             // It keeps its state and its row until deletions are carried out.
             None if is_gone => LedgerEntry { missing: true, ..known.clone() },
             None => known.clone(),
         });
     }
-    entries.extend(read.into_values());
-    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    entries.extend(read);
     entries
+}
+
+/// Entries ascending by name; of a file that was read twice, what was read last.
+fn last_of_each(mut read: Vec<LedgerEntry>) -> Vec<LedgerEntry> {
+    read.sort_by(|a, b| a.name.cmp(&b.name));
+    read.dedup_by(|later, kept| {
+        let is_again = later.name == kept.name;
+        if is_again {
+            std::mem::swap(later, kept);
+        }
+        is_again
+    });
+    read
 }
 
 /// The tombstone of an entry.
@@ -40,13 +58,16 @@ pub(crate) fn deleted(known: &LedgerEntry) -> LedgerEntry {
     }
 }
 
-/// Rows that must go because their file's row lies elsewhere now, or nowhere: (shard, name).
+/// Rows that must go because their file's row lies elsewhere now, or nowhere: (shard, name). `entries`
+/// are ascending by name.
 pub(crate) fn obsolete_rows(part: &Part, entries: &[LedgerEntry]) -> Vec<(ShardId, FileName)> {
-    let now: BTreeMap<&FileName, Option<&ShardId>> =
-        entries.iter().map(|entry| (&entry.name, entry.shard.as_ref())).collect();
+    let now = |name: &FileName| {
+        let at = entries.binary_search_by(|entry| entry.name.cmp(name)).ok()?;
+        Some(entries[at].shard.as_ref())
+    };
     let before = part.previous.entries.iter().filter_map(|entry| Some((entry.shard.as_ref()?, &entry.name)));
     let is_obsolete =
-        |(shard, name): &(&ShardId, &FileName)| now.get(name).is_some_and(|now| *now != Some(*shard));
+        |(shard, name): &(&ShardId, &FileName)| now(name).is_some_and(|now| now != Some(*shard));
     before.filter(is_obsolete).map(|(shard, name)| (shard.clone(), name.clone())).collect()
 }
 
@@ -84,5 +105,35 @@ pub(crate) fn rest_on(
             record.claims.retain(|claim| claim.shard != *shard);
             record.claims.push(Claim { shard: shard.clone(), applied: *applied });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shardex_catalog::{FileKind, FileStamp};
+
+    use super::*;
+
+    fn entry(name: &[u8], size: u64) -> LedgerEntry {
+        LedgerEntry {
+            name: FileName::new(name),
+            stamp: FileStamp { size, ..FileStamp::default() },
+            state: FileState::Indexed,
+            kind: FileKind::Dicom,
+            reason: None,
+            shard: None,
+            racy: false,
+            missing: false,
+            detail: None,
+        }
+    }
+
+    #[test]
+    fn of_a_file_read_twice_the_last_counts() {
+        let read = vec![entry(b"b", 1), entry(b"a", 2), entry(b"b", 3), entry(b"c", 4), entry(b"b", 5)];
+        let kept: Vec<_> =
+            last_of_each(read).into_iter().map(|entry| (entry.name, entry.stamp.size)).collect();
+        let expected = [(&b"a"[..], 2), (b"b", 5), (b"c", 4)].map(|(name, size)| (FileName::new(name), size));
+        assert_eq!(kept, expected);
     }
 }

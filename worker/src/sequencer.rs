@@ -123,15 +123,17 @@ impl Sequencer {
         Ok(())
     }
 
-    /// Claims, marks and sends what is ready. `is_idle`: the readers have nothing more just now.
-    pub(crate) async fn advance(&mut self, is_idle: bool) -> Result<(), Error> {
-        if self.unrouted.len() >= UNROUTED_MAX || (is_idle && !self.unrouted.is_empty()) {
+    /// Claims, marks and sends what is ready. A few rows wait for more, at most until the next barrier:
+    /// claims and marks cost a sync each, however few they are.
+    pub(crate) async fn advance(&mut self) -> Result<(), Error> {
+        if self.unrouted.len() >= UNROUTED_MAX {
             self.route().await?;
         }
         self.send(false);
         let since = self.stores.clock.elapsed().saturating_sub(self.last_barrier);
-        let is_due = since >= self.shared.settings.barrier_interval
-            && !(self.finished.is_empty() && self.dirty.is_empty());
+        let waits = !self.unrouted.is_empty() || !self.buffers.is_empty();
+        let is_settled = self.finished.is_empty() && self.dirty.is_empty() && !waits;
+        let is_due = since >= self.shared.settings.barrier_interval && !is_settled;
         if is_due || self.finished_entries >= self.shared.settings.pending_entries_max {
             self.barrier().await?;
         }

@@ -13,8 +13,10 @@ const EXPLICIT_LITTLE: &[u8] = b"1.2.840.10008.1.2.1";
 const ENCAPSULATED: &[&[u8]] = &[b"1.2.840.10008.1.2.4.", b"1.2.840.10008.1.2.5"];
 const MEDIA_STORAGE_DIRECTORY: &[u8] = b"1.2.840.10008.1.3.10";
 
-/// Reads preamble and meta group from the first bytes of a file; `None` where they are not tidy.
-pub(crate) fn open(first: &[u8]) -> Option<Opened> {
+/// Reads preamble and meta group from the first bytes of a file; `None` where they are not tidy. `meta`
+/// lends the memory of the file before.
+pub(crate) fn open(first: &[u8], mut meta: Meta) -> Option<Opened> {
+    meta.clear();
     if first.get(128..META_AT)? != b"DICM" {
         return None;
     }
@@ -23,7 +25,7 @@ pub(crate) fn open(first: &[u8]) -> Option<Opened> {
     let begin = length.value_at + 4;
     let end = begin.checked_add(element::u32_at(first, length.value_at)? as usize)?;
     let group = first.get(..end)?;
-    let mut meta = Meta { elements: 1, ..Meta::default() };
+    meta.elements = 1;
     let (mut at, mut before) = (begin, GROUP_LENGTH);
     while at < end {
         let head = element::meta_head(group, at)?;

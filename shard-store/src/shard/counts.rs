@@ -76,3 +76,32 @@ impl Counts {
         change(self.study.entry(headers.study).or_default());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    /// What the writer rests on in place of foreign keys.
+    #[test]
+    fn files_of_a_header_that_is_not_there_are_refused() {
+        let mut connection = Connection::open_in_memory().expect("memory");
+        for level in [Level::Stack, Level::Series, Level::Study] {
+            let columns = "id INTEGER PRIMARY KEY, n_files, n_live, live_bytes";
+            let table = format!(
+                "CREATE TABLE {0}({columns}); INSERT INTO {0} VALUES (1, 0, 0, 0)",
+                table_of_level(level)
+            );
+            connection.execute_batch(&table).expect("a table");
+        }
+        let transaction = connection.transaction().expect("begun");
+        let store = |stack| {
+            let mut counts = Counts::default();
+            counts.count_file(HeaderIds { stack, series: 1, study: 1 }, 1);
+            counts.store(&transaction)
+        };
+        assert_eq!(store(1).expect("it is there"), Stored::HeadersKept);
+        assert!(matches!(store(2), Err(rusqlite::Error::QueryReturnedNoRows)));
+    }
+}

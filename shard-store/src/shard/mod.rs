@@ -46,6 +46,9 @@ impl ShardFile {
         roots: Arc<SourceRoots>,
     ) -> Result<Self, StoreError> {
         let connection = sqlite::open_writer(path, &SHARD, settings, cache_bytes)?;
+        // A row's directory is entered in its transaction, and counting its headers at the end fails if one
+        // is not there; asking for both again with every row is a tenth of what storing it costs.
+        connection.pragma_update(None, "foreign_keys", false).map_err(|error| store_error(path, error))?;
         let life = Life::begin(&connection, incarnation).map_err(|error| store_error(path, error))?;
         Ok(Self {
             id,
@@ -139,10 +142,11 @@ impl ShardFile {
         }
         let mut counts = Counts::default();
         let mut unsettled = HashSet::new();
+        let mut inserts = rows::Inserts::prepare(&transaction).map_err(fail)?;
         for operation in &batch.operations {
             let headers = &mut self.headers;
             rows::apply(
-                &transaction,
+                &mut inserts,
                 operation,
                 &directories,
                 batch.fence,
@@ -152,6 +156,7 @@ impl ShardFile {
             )
             .map_err(fail)?;
         }
+        drop(inserts);
         // Once a batch: where thousands of files claim one UID, once a row would never end.
         for uid in &unsettled {
             twins::settle(&transaction, uid, &mut counts).map_err(fail)?;

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use hashbrown::HashSet;
-use rusqlite::{OptionalExtension, ToSql, Transaction, params};
+use rusqlite::{CachedStatement, OptionalExtension, ToSql, Transaction, params};
 use shardex_catalog::{AttributeId, Fence, FileName, FileRow, Level, Operation, PackedUid, Value, attribute};
 
 use super::counts::Counts;
@@ -16,7 +16,7 @@ use crate::schema::level_columns;
 /// Carries out one operation. `directories` are the row ids that the batch's directories have; UIDs
 /// with several files, now or before, are noted in `unsettled` for [`twins::settle`].
 pub(crate) fn apply(
-    transaction: &Transaction<'_>,
+    inserts: &mut Inserts<'_>,
     operation: &Operation,
     directories: &[i64],
     fence: Fence,
@@ -27,10 +27,10 @@ pub(crate) fn apply(
     let row_id = |directory: u32| directories[directory as usize];
     match operation {
         Operation::Upsert { directory, row } => {
-            upsert(transaction, row_id(*directory), row, fence, headers, counts, unsettled)
+            upsert(inserts, row_id(*directory), row, fence, headers, counts, unsettled)
         }
         Operation::Remove { directory, name } => {
-            remove(transaction, row_id(*directory), name, counts, unsettled)
+            remove(inserts.transaction, row_id(*directory), name, counts, unsettled)
         }
     }
 }
@@ -38,7 +38,7 @@ pub(crate) fn apply(
 /// Stores a row. The common case, a new file of a new instance, is one INSERT; whether it is the
 /// common case, the unique indexes tell.
 fn upsert(
-    transaction: &Transaction<'_>,
+    inserts: &mut Inserts<'_>,
     directory: i64,
     row: &FileRow,
     fence: Fence,
@@ -46,8 +46,9 @@ fn upsert(
     counts: &mut Counts,
     unsettled: &mut HashSet<StoredUid>,
 ) -> rusqlite::Result<()> {
+    let transaction = inserts.transaction;
     let ids = headers.resolve(transaction, &row.stack)?;
-    if insert(transaction, directory, row, ids, fence, 0)? {
+    if inserts.insert(directory, row, ids, fence, 0)? {
         counts.count_file(ids, 1);
         counts.count_live(ids, 1, row.stamp.size.cast_signed());
         return Ok(());
@@ -56,7 +57,7 @@ fn upsert(
     remove(transaction, directory, &row.name, counts, unsettled)?;
     let uid = StoredUid::new(&row.sop_instance_uid);
     let twin = twins::free_number(transaction, &uid)?;
-    let inserted = insert(transaction, directory, row, ids, fence, twin)?;
+    let inserted = inserts.insert(directory, row, ids, fence, twin)?;
     assert!(inserted, "a removed name and a free twin number leave no conflict");
     counts.count_file(ids, 1);
     counts.count_live(ids, 1, row.stamp.size.cast_signed());
@@ -153,42 +154,55 @@ static INSERT: LazyLock<Insert> = LazyLock::new(|| {
 
 const FIXED_COLUMNS: usize = 12;
 
-/// Inserts a row as a primary; false if its name, or its UID with this twin number, is taken.
-fn insert(
-    transaction: &Transaction<'_>,
-    directory: i64,
-    row: &FileRow,
-    ids: HeaderIds,
-    fence: Fence,
-    twin: i64,
-) -> rusqlite::Result<bool> {
-    let mut statement = transaction.prepare_cached(&INSERT.sql)?;
-    statement.raw_bind_parameter(1, directory)?;
-    statement.raw_bind_parameter(2, PathValue(row.name.as_bytes()))?;
-    statement.raw_bind_parameter(3, ids.stack)?;
-    statement.raw_bind_parameter(4, StoredUid::new(&row.sop_instance_uid))?;
-    statement.raw_bind_parameter(5, twin)?;
-    statement.raw_bind_parameter(6, true)?;
-    statement.raw_bind_parameter(7, row.stamp.size.cast_signed())?;
-    statement.raw_bind_parameter(8, row.stamp.mtime_ns)?;
-    statement.raw_bind_parameter(9, fence.0.cast_signed())?;
-    statement.raw_bind_parameter(10, row.digest.as_ref().map(|digest| digest.0.as_slice()))?;
-    statement.raw_bind_parameter(11, row.warnings.to_text())?;
-    statement.raw_bind_parameter(12, row.values.odd_json())?;
-    let mut entries = row.values.entries().iter().peekable();
-    let mut buffer = packed::Buffer::new();
-    for (n, (column, is_packed)) in INSERT.columns.iter().enumerate() {
-        let parameter = FIXED_COLUMNS + n + 1;
-        match entries.next_if(|(id, _)| id == column) {
-            Some((_, Value::Text(text))) if *is_packed => match buffer.pack(text) {
-                Some(packed) => statement.raw_bind_parameter(parameter, packed)?,
-                None => statement.raw_bind_parameter(parameter, &**text)?,
-            },
-            Some((_, value)) => statement.raw_bind_parameter(parameter, BoundValue(value))?,
-            // Bindings of a cached statement stay from its last use.
-            None => statement.raw_bind_parameter(parameter, rusqlite::types::Null)?,
-        }
+/// A transaction with the statement that nearly all of its operations are.
+pub(crate) struct Inserts<'t> {
+    transaction: &'t Transaction<'t>,
+    statement: CachedStatement<'t>,
+}
+
+impl<'t> Inserts<'t> {
+    /// Prepares the statement, once for all rows of the transaction.
+    pub(crate) fn prepare(transaction: &'t Transaction<'t>) -> rusqlite::Result<Self> {
+        Ok(Self { transaction, statement: transaction.prepare_cached(&INSERT.sql)? })
     }
-    assert!(entries.next().is_none(), "a file's values are those of its level");
-    Ok(statement.raw_execute()? == 1)
+
+    /// Inserts a row as a primary; false if its name, or its UID with this twin number, is taken.
+    fn insert(
+        &mut self,
+        directory: i64,
+        row: &FileRow,
+        ids: HeaderIds,
+        fence: Fence,
+        twin: i64,
+    ) -> rusqlite::Result<bool> {
+        let statement = &mut self.statement;
+        statement.raw_bind_parameter(1, directory)?;
+        statement.raw_bind_parameter(2, PathValue(row.name.as_bytes()))?;
+        statement.raw_bind_parameter(3, ids.stack)?;
+        statement.raw_bind_parameter(4, StoredUid::new(&row.sop_instance_uid))?;
+        statement.raw_bind_parameter(5, twin)?;
+        statement.raw_bind_parameter(6, true)?;
+        statement.raw_bind_parameter(7, row.stamp.size.cast_signed())?;
+        statement.raw_bind_parameter(8, row.stamp.mtime_ns)?;
+        statement.raw_bind_parameter(9, fence.0.cast_signed())?;
+        statement.raw_bind_parameter(10, row.digest.as_ref().map(|digest| digest.0.as_slice()))?;
+        statement.raw_bind_parameter(11, row.warnings.to_text())?;
+        statement.raw_bind_parameter(12, row.values.odd_json())?;
+        let mut entries = row.values.entries().iter().peekable();
+        let mut buffer = packed::Buffer::new();
+        for (n, (column, is_packed)) in INSERT.columns.iter().enumerate() {
+            let parameter = FIXED_COLUMNS + n + 1;
+            match entries.next_if(|(id, _)| id == column) {
+                Some((_, Value::Text(text))) if *is_packed => match buffer.pack(text) {
+                    Some(packed) => statement.raw_bind_parameter(parameter, packed)?,
+                    None => statement.raw_bind_parameter(parameter, &**text)?,
+                },
+                Some((_, value)) => statement.raw_bind_parameter(parameter, BoundValue(value))?,
+                // Bindings of a cached statement stay from its last use.
+                None => statement.raw_bind_parameter(parameter, rusqlite::types::Null)?,
+            }
+        }
+        assert!(entries.next().is_none(), "a file's values are those of its level");
+        Ok(statement.raw_execute()? == 1)
+    }
 }
