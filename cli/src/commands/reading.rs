@@ -1,7 +1,6 @@
 //! An archive opened for questions, or a router that is asked instead.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -87,12 +86,6 @@ pub(crate) fn ask_one(asked: &Asked) -> anyhow::Result<Box<dyn Answers>> {
         (Some(one), 0) => Ok(one.answers),
         _ => Err(WrongUsage::new("one archive can be asked this at a time: give one --archive").into()),
     }
-}
-
-/// Domains by source.
-pub(crate) fn domains(archive: &ReadArchive) -> anyhow::Result<HashMap<String, String>> {
-    let sources = sources(archive)?;
-    Ok(sources.into_iter().map(|source| (source.name.to_string(), source.domain.to_string())).collect())
 }
 
 /// Domains by source, as a state has them.
