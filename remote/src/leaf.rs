@@ -203,7 +203,7 @@ pub trait LedgerFileRows: Send + Sync {
 }
 
 /// Columns of a row of [`LedgerFileRows`].
-const LEDGER_FILES_WIDTH: usize = 8;
+pub const LEDGER_FILES_WIDTH: usize = 9;
 
 impl LedgerFileRows for RemoteLeaf {
     fn rows(&self, row: &mut dyn FnMut(Vec<Cell>) -> bool) -> Result<(), StoreError> {

@@ -16,7 +16,7 @@ mod shards;
 mod status;
 
 pub use gate::Gate;
-pub use leaf::{LedgerFileRows, RemoteLeaf};
+pub use leaf::{LEDGER_FILES_WIDTH, LedgerFileRows, RemoteLeaf};
 pub use map::{Locator, Map};
 pub use peers::{Peers, RemoteStores};
 pub use service::{OwnedStores, StoreService};

@@ -1,6 +1,7 @@
 //! An archive opened for questions, or a router that is asked instead.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

@@ -140,3 +140,11 @@ impl LedgerFileRows for LedgerRows {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn rows_of_the_ledger_are_as_wide_on_the_wire() {
+        assert_eq!(shardex_remote::LEDGER_FILES_WIDTH, shardex_shard_router::LEDGER_FILES_COLUMNS.len());
+    }
+}
