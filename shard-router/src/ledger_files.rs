@@ -6,7 +6,7 @@ use shardex_seams::StoreError;
 /// Columns of the rows that [`LedgerFiles`] gives, as view `files` names them. The view's other
 /// columns are NULL for such files.
 pub const LEDGER_FILES_COLUMNS: &[&str] =
-    &["domain", "source", "path", "size", "mtime", "state", "reason", "kind"];
+    &["domain", "source", "path", "size", "mtime", "state", "reason", "kind", "file_path"];
 
 /// Gives the files that no shard has a row of.
 pub trait LedgerFiles: Send + Sync {
@@ -19,11 +19,12 @@ pub trait LedgerFiles: Send + Sync {
 }
 
 /// The row of a ledger's entry, `None` for a file that a shard has a row of. `directory` is
-/// relative to the source.
+/// relative to the source, whose `root` is absolute where it is known.
 #[must_use]
 pub fn ledger_files_row(
     domain: &str,
     source: &str,
+    root: Option<&[u8]>,
     directory: &[u8],
     entry: &LedgerEntry,
 ) -> Option<Vec<Cell>> {
@@ -32,10 +33,11 @@ pub fn ledger_files_row(
     }
     let text = |text: &str| Cell::Text(text.to_owned());
     let path = RelativePath::new(directory).join(entry.name.as_bytes());
-    let path = match std::str::from_utf8(path.as_bytes()) {
+    let bytes = |bytes: &[u8]| match std::str::from_utf8(bytes) {
         Ok(path) => text(path),
-        Err(_) => Cell::Blob(path.as_bytes().to_vec()),
+        Err(_) => Cell::Blob(bytes.to_vec()),
     };
+    let file_path = root.map_or(Cell::Null, |root| bytes(&[root, path.as_bytes()].join(&b'/')));
     // What was never opened has no stamp.
     let is_stamped = entry.stamp != FileStamp::default();
     let stamped = |cell: Cell| if is_stamped { cell } else { Cell::Null };
@@ -44,12 +46,13 @@ pub fn ledger_files_row(
     Some(vec![
         text(domain),
         text(source),
-        path,
+        bytes(path.as_bytes()),
         stamped(Cell::Integer(i64::try_from(entry.stamp.size).unwrap_or(i64::MAX))),
         stamped(Cell::Real(mtime)),
         text(entry.state.as_str()),
         entry.reason.map_or(Cell::Null, |reason| text(reason.as_str())),
         text(entry.kind.as_str()),
+        file_path,
     ])
 }
 
@@ -106,16 +109,17 @@ mod tests {
     #[test]
     fn entries_of_the_ledger_become_rows() {
         let text = |text: &str| Cell::Text(text.to_owned());
-        let row =
-            ledger_files_row("d", "s", b"a/b", &entry(b"x.zip", FileState::NotDicom)).expect("not live");
+        let row = ledger_files_row("d", "s", Some(b"/r"), b"a/b", &entry(b"x.zip", FileState::NotDicom))
+            .expect("not live");
         assert_eq!(row.len(), LEDGER_FILES_COLUMNS.len());
         let start =
             [text("d"), text("s"), text("a/b/x.zip"), Cell::Integer(7), Cell::Real(1.5), text("not_dicom")];
         assert_eq!(row[..6], start);
-        assert_eq!(row[6..], [Cell::Null, text("zip")]);
-        let row = ledger_files_row("d", "s", b"", &entry(b"\xFF", FileState::Deleted)).expect("not live");
-        assert_eq!(row[2], Cell::Blob(vec![0xFF]));
-        assert_eq!(ledger_files_row("d", "s", b"", &entry(b"x", FileState::Warning)), None);
+        assert_eq!(row[6..], [Cell::Null, text("zip"), text("/r/a/b/x.zip")]);
+        let row =
+            ledger_files_row("d", "s", None, b"", &entry(b"\xFF", FileState::Deleted)).expect("not live");
+        assert_eq!((&row[2], &row[8]), (&Cell::Blob(vec![0xFF]), &Cell::Null));
+        assert_eq!(ledger_files_row("d", "s", None, b"", &entry(b"x", FileState::Warning)), None);
     }
 
     #[test]

@@ -42,6 +42,26 @@ impl Fixture {
         Self { _folder: folder, root }
     }
 
+    /// The same, after version 2 wrote to it.
+    fn version_2() -> Self {
+        let fixture = Self::version_1();
+        for (file, sql) in [
+            (format!("shards/{SHARD}.sqlite"), include_str!("fixtures/shard_v2.sql")),
+            ("registry/0.sqlite".to_owned(), include_str!("fixtures/registry_v2.sql")),
+        ] {
+            let connection = rusqlite::Connection::open(fixture.root.join(file)).expect("opened");
+            connection.execute_batch(sql).expect("a fixture");
+        }
+        let manifest = "format_version = 2\npartition = \"date:year\"\ninstitutions_max = 200\n";
+        std::fs::write(fixture.root.join("archive.toml"), manifest).expect("written");
+        fixture
+    }
+
+    /// Every older version.
+    fn all() -> [(Self, [i64; 4]); 2] {
+        [(Self::version_1(), [1, 1, 1, 1]), (Self::version_2(), [2, 2, 1, 1])]
+    }
+
     fn versions(&self) -> Vec<i64> {
         let version = |file: &str| {
             let connection = rusqlite::Connection::open(self.root.join(file)).expect("opened");
@@ -55,7 +75,9 @@ impl Fixture {
     fn rows(&self) -> Vec<Vec<Cell>> {
         let query = LeafQuery {
             view: View::Instances,
-            columns: ["SOPInstanceUID", "PatientID", "path", "warnings"].map(str::to_owned).to_vec(),
+            columns: ["SOPInstanceUID", "PatientID", "path", "file_path", "warnings"]
+                .map(str::to_owned)
+                .to_vec(),
             filters: Vec::new(),
             sop_instance_uids: None,
             rows_max: None,
@@ -107,30 +129,40 @@ fn manifest(root: &Path) -> String {
 }
 
 #[test]
-fn version_1_is_read_as_it_is() {
-    let fixture = Fixture::version_1();
-    assert_eq!(fixture.rows().len(), 2);
-    assert_eq!(fixture.instances(), (2, 1));
-    assert_eq!(fixture.findings(), []);
-    assert_eq!(fixture.versions(), [1, 1, 1, 1], "reading changes nothing");
-    assert!(manifest(&fixture.root).contains("format_version = 1"));
+fn older_versions_are_read_as_they_are() {
+    for (fixture, versions) in Fixture::all() {
+        let before = manifest(&fixture.root);
+        assert_eq!(fixture.rows().len(), 2);
+        assert_eq!(fixture.instances(), (2, 1));
+        assert_eq!(fixture.findings(), []);
+        assert_eq!(fixture.versions(), versions, "reading changes nothing");
+        assert_eq!(manifest(&fixture.root), before);
+    }
 }
 
 #[test]
-fn version_1_is_brought_up_to_date_when_it_is_written_to() {
-    let fixture = Fixture::version_1();
-    let before = fixture.rows();
-    let archive = Archive::create_or_open(&fixture.root, &ArchiveSettings::default()).expect("opened");
-    assert_eq!((archive.healed().ledger_files, archive.healed().registry_studies), (None, None));
-    let shard = ShardId::new(SHARD).expect("an id");
-    let work = shardex_shard_store::maintain::Work::Optimize;
-    archive.maintain(work, Some(&shard), false, &Arc::default(), &mut |_| {}).expect("optimised");
-    drop(archive);
-    assert_eq!(fixture.versions(), [2, 2, 1, 1]);
-    assert!(manifest(&fixture.root).contains("format_version = 2"), "{}", manifest(&fixture.root));
-    assert_eq!((fixture.rows(), fixture.instances()), (before, (2, 1)));
-    assert_eq!(fixture.findings(), []);
-    Archive::create_or_open(&fixture.root, &ArchiveSettings::default()).expect("opened again");
+fn older_versions_are_brought_up_to_date_when_they_are_written_to() {
+    for (fixture, _) in Fixture::all() {
+        let before = fixture.rows();
+        let archive = Archive::create_or_open(&fixture.root, &ArchiveSettings::default()).expect("opened");
+        assert_eq!((archive.healed().ledger_files, archive.healed().registry_studies), (None, None));
+        let shard = ShardId::new(SHARD).expect("an id");
+        let work = shardex_shard_store::maintain::Work::Optimize;
+        archive.maintain(work, Some(&shard), false, &Arc::default(), &mut |_| {}).expect("optimised");
+        drop(archive);
+        assert_eq!(fixture.versions(), [3, 2, 1, 1]);
+        assert!(manifest(&fixture.root).contains("format_version = 2"), "{}", manifest(&fixture.root));
+        assert_eq!((fixture.rows(), fixture.instances()), (before, (2, 1)));
+        assert_eq!(fixture.findings(), []);
+        // A file of the archive shows the views of today to whoever opens it alone.
+        let shard = fixture.root.join(format!("shards/{SHARD}.sqlite"));
+        let connection = rusqlite::Connection::open(shard).expect("opened");
+        let sql = "SELECT count(*) FROM files f JOIN instances i ON i.file_path = f.file_path";
+        let named: i64 = connection.query_row(sql, [], |row| row.get(0)).expect("counted");
+        assert_eq!(named, 2);
+        drop(connection);
+        Archive::create_or_open(&fixture.root, &ArchiveSettings::default()).expect("opened again");
+    }
 }
 
 #[test]

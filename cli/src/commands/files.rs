@@ -25,6 +25,9 @@ pub(crate) struct Files {
     /// How the list is written.
     #[arg(long, value_enum, default_value = "table")]
     pub(crate) format: Format,
+    /// With --format paths or paths0: paths relative to their sources.
+    #[arg(long)]
+    pub(crate) relative: bool,
     /// As --format json.
     #[arg(long)]
     pub(crate) json: bool,
@@ -52,8 +55,7 @@ pub(crate) fn run(files: &Files) -> anyhow::Result<ExitCode> {
     let condition =
         if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
     let format = if files.json { Format::Json } else { files.format };
-    // People want what and why; machines all there is.
-    let columns = if format == Format::Table { "source, path, size, state, reason, kind" } else { "*" };
+    let columns = columns(format, files.relative)?;
     let statement = format!("SELECT {columns} FROM files{condition}");
     let options = QueryOptions {
         cancel: shardex_daemon::stop_on_signals()?,
@@ -67,4 +69,15 @@ pub(crate) fn run(files: &Files) -> anyhow::Result<ExitCode> {
         output::say(&format!("{count} file{}", if count == 1 { "" } else { "s" }));
     }
     Ok(ExitCode::Done)
+}
+
+/// People want what and why; `rsync` and `xargs` a path; other machines all there is.
+fn columns(format: Format, is_relative: bool) -> anyhow::Result<&'static str> {
+    match (format, is_relative) {
+        (Format::Paths | Format::Paths0, true) => Ok("path"),
+        (Format::Paths | Format::Paths0, false) => Ok("file_path"),
+        (_, true) => Err(WrongUsage::new("--relative goes with --format paths or paths0".to_owned()).into()),
+        (Format::Table, false) => Ok("source, path, size, state, reason, kind"),
+        (_, false) => Ok("*"),
+    }
 }

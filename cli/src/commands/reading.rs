@@ -89,12 +89,6 @@ pub(crate) fn ask_one(asked: &Asked) -> anyhow::Result<Box<dyn Answers>> {
     }
 }
 
-/// Domains by source.
-pub(crate) fn domains(archive: &ReadArchive) -> anyhow::Result<HashMap<String, String>> {
-    let sources = sources(archive)?;
-    Ok(sources.into_iter().map(|source| (source.name.to_string(), source.domain.to_string())).collect())
-}
-
 /// Domains by source, as a state has them.
 pub(crate) async fn domains_of(
     state: Arc<dyn shardex_seams::StateStore>,

@@ -82,6 +82,7 @@ const FILES: Names = &[
     ("state", Text),
     ("reason", Text),
     ("kind", Text),
+    ("file_path", Text),
     ("SOPInstanceUID", Text),
 ];
 const ODD_VALUES: Names = &[("domain", Text), ("path", Text), ("keyword", Text), ("raw", Text)];
@@ -216,12 +217,13 @@ fn unindexed(n: u64, dice: &mut Dice) -> Vec<Cell> {
     vec![
         text("default"),
         text("scans"),
-        path,
+        path.clone(),
         Cell::Integer(n.cast_signed() * 10),
         Cell::Real(1.5),
         text(state),
         dice.or_null(text("truncated")),
         text("zip"),
+        path,
         Cell::Null,
     ]
 }
@@ -245,7 +247,7 @@ fn derived(instances: &Rows) -> BTreeMap<View, Rows> {
         let path = format!("{:?}.dcm", row[9]);
         let mut file =
             vec![row[0].clone(), text("scans"), text(path.clone()), Cell::Integer(4000), Cell::Real(2.0)];
-        file.extend([text("indexed"), Cell::Null, text("dicom"), row[9].clone()]);
+        file.extend([text("indexed"), Cell::Null, text("dicom"), text(format!("/x/{path}")), row[9].clone()]);
         views.entry(View::Files).or_default().push(file);
         if row[11] == Cell::Null {
             let odd = vec![row[0].clone(), text(path), text("Rows"), text("many")];

@@ -272,6 +272,7 @@ fn files() -> Vec<DefinedColumn> {
         text("state", STATE),
         text("reason", "f.warnings"),
         text("kind", "'dicom'"),
+        text("file_path", FILE_PATH),
         text("SOPInstanceUID", UNPACKED_UID),
     ]
 }

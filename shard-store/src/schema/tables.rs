@@ -1,6 +1,6 @@
 //! Tables of a shard.
 
-use shardex_catalog::{AttributeId, ColumnType, Level, attribute, attributes_of_level};
+use shardex_catalog::{AttributeId, ColumnType, Level, View, attribute, attributes_of_level};
 
 use super::views;
 use crate::history;
@@ -8,7 +8,8 @@ use crate::packed;
 use crate::sqlite::Format;
 
 /// Format of a shard file.
-pub(crate) const SHARD: Format = Format { application_id: 0x5368_4478, migrations: &[version_1, version_2] };
+pub(crate) const SHARD: Format =
+    Format { application_id: 0x5368_4478, migrations: &[version_1, version_2, version_3] };
 
 /// The attribute that is stored packed, in a column of its own.
 pub(crate) const STORED_UID_COLUMN: &str = "SOPInstanceUID";
@@ -111,6 +112,12 @@ CREATE INDEX file_twin ON file(sop_instance_uid) WHERE twin > 0;\n"
         .to_owned()
 }
 
+/// View `files` has got `file_path`.
+fn version_3() -> String {
+    let drop: String = View::ALL.iter().map(|view| format!("DROP VIEW {view};\n")).collect();
+    drop + &views::create_views()
+}
+
 fn attribute_columns(level: Level) -> String {
     level_columns(level)
         .map(|id| {
@@ -134,7 +141,8 @@ mod tests {
     #[test]
     fn the_schema_is_valid_and_every_view_can_be_read() {
         let connection = Connection::open_in_memory().expect("memory");
-        connection.execute_batch(&version_1()).expect("valid DDL");
+        let ddl: String = SHARD.migrations.iter().map(|step| step()).collect();
+        connection.execute_batch(&ddl).expect("valid DDL");
         for view in shardex_catalog::View::ALL {
             let columns = crate::view_columns(*view);
             let statement = connection.prepare(&format!("SELECT * FROM {view}")).expect("a valid view");
@@ -148,7 +156,8 @@ mod tests {
     #[test]
     fn look_ups_search() {
         let connection = Connection::open_in_memory().expect("memory");
-        connection.execute_batch(&version_1()).expect("valid DDL");
+        let ddl: String = SHARD.migrations.iter().map(|step| step()).collect();
+        connection.execute_batch(&ddl).expect("valid DDL");
         for (view, condition) in [
             ("instances", "PatientID = 'x'"),
             ("instances", "StudyInstanceUID = '1.2'"),

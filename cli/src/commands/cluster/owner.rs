@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub(super) struct Folder {
     gate: Arc<Gate>,
     directory: Arc<Directory>,
     domains: Domains,
+    /// Where sources are mounted here, by name.
+    roots: Arc<HashMap<String, PathBuf>>,
 }
 
 impl Folder {
@@ -55,7 +57,9 @@ impl Folder {
         let read = ReadArchive::open(path)?;
         let domains = super::super::reading::domains_of(archive.state()).await?;
         let domains = Arc::new(RwLock::new(domains));
-        Ok(Self { archive, read, shards, placement, is_home, gate, directory, domains })
+        let roots = mounts.iter().map(|mount| (mount.name.to_string(), mount.root.clone()));
+        let roots = Arc::new(roots.collect());
+        Ok(Self { archive, read, shards, placement, is_home, gate, directory, domains, roots })
     }
 
     /// The stores as the service takes them.
@@ -68,6 +72,7 @@ impl Folder {
             ledger_files: Arc::new(LedgerRows {
                 read: self.read.clone(),
                 domains: Arc::clone(&self.domains),
+                roots: Arc::clone(&self.roots),
             }),
         }
     }
@@ -121,6 +126,7 @@ impl Owner for Folder {
 struct LedgerRows {
     read: ReadArchive,
     domains: Domains,
+    roots: Arc<HashMap<String, PathBuf>>,
 }
 
 impl LedgerFileRows for LedgerRows {
@@ -129,7 +135,8 @@ impl LedgerFileRows for LedgerRows {
         let domains = self.domains.read().unwrap_or_else(PoisonError::into_inner).clone();
         ledger.rows(&mut |found| {
             let domain = domains.get(found.source).map_or("default", String::as_str);
-            ledger_files_row(domain, found.source, found.directory, found.entry).is_none_or(&mut *row)
+            let root = self.roots.get(found.source).map(|root| root.as_os_str().as_bytes());
+            ledger_files_row(domain, found.source, root, found.directory, found.entry).is_none_or(&mut *row)
         })
     }
 }
