@@ -14,6 +14,6 @@ mod unwritten;
 pub use error::Error;
 pub use identity::Identity;
 pub use jobs::{JobRecord, begin_job, end_job, jobs};
-pub use sources::{RegisteredSource, Registration, known_sources, mark_stubs, register};
+pub use sources::{RegisteredSource, Registration, agree, known_sources, mark_stubs, register};
 pub use specification::{InvalidSource, SourceSpecification};
 pub use unwritten::Unwritten;

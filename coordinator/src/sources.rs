@@ -88,20 +88,33 @@ pub async fn register(
     default_domain: Option<&Domain>,
     rebind: bool,
 ) -> Result<Vec<Registration>, Error> {
-    let known = known_sources(state).await?;
+    let mut taken = agree(&known_sources(state).await?, specifications, default_domain, rebind)?;
+    for registration in &mut taken {
+        store(state, registration).await?;
+    }
+    Ok(taken)
+}
+
+/// What [`register`] would take of an archive that knows these sources; nothing is written.
+///
+/// # Errors
+/// [`Error`] says which source cannot be taken, and what to do.
+pub fn agree(
+    known: &[RegisteredSource],
+    specifications: &[SourceSpecification],
+    default_domain: Option<&Domain>,
+    rebind: bool,
+) -> Result<Vec<Registration>, Error> {
     let mut taken: Vec<Registration> = Vec::new();
     for specification in specifications {
         let root = canonical_directory(Path::new(&specification.path))?;
         let identity = Identity::of(&root).map_err(|source| Error::Path { path: root.clone(), source })?;
         let domain = specification.domain.as_ref().or(default_domain);
-        let registration =
-            choose(&known, &taken, specification.name.as_ref(), domain, root, identity, rebind)?;
+        let name = specification.name.as_ref();
+        let registration = choose(known, &taken, name, domain, root, identity, rebind)?;
         taken.push(registration);
     }
-    refuse_overlaps(&known, &taken)?;
-    for registration in &mut taken {
-        store(state, registration).await?;
-    }
+    refuse_overlaps(known, &taken)?;
     Ok(taken)
 }
 

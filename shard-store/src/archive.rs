@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -129,6 +130,17 @@ pub enum ArchiveError {
         path: PathBuf,
         /// What is wrong.
         detail: String,
+    },
+    /// It may be read, not written.
+    #[error(
+        "`{}` cannot be written ({source}): mount it for writing, or get the permission; queries work without",
+        path.display()
+    )]
+    NotWritable {
+        /// What should be written.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
     },
     /// A system call failed.
     #[error("`{}`: {source}", path.display())]
@@ -346,7 +358,7 @@ impl ReadArchive {
         let failed = |source| ArchiveError::Io { path: path.clone(), source };
         let file = match File::open(&path) {
             Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(failed(error)),
         };
         match file.try_lock_shared() {
@@ -453,7 +465,7 @@ fn refuse_unused(scheme: PartitionScheme, settings: &ArchiveSettings) -> Result<
 }
 
 fn prepare_folder(path: &Path) -> Result<(), ArchiveError> {
-    let failed = |source| ArchiveError::Io { path: path.to_owned(), source };
+    let failed = |source| not_writable(path, source);
     private::create_folder(path).map_err(failed)?;
     // What an interrupted creation leaves behind is not in the way.
     let known = ["lock", "shards", "ledger", "registry", "tmp", "jobs.sqlite", "archive.toml.new"];
@@ -473,13 +485,23 @@ fn lock(layout: &Layout) -> Result<File, ArchiveError> {
 
 /// Takes the lock of a folder; it ends with the file.
 fn lock_folder(folder: &Path, path: &Path) -> Result<File, ArchiveError> {
-    let failed = |source| ArchiveError::Io { path: path.to_owned(), source };
+    let failed = |source| not_writable(path, source);
     private::create_file(path).map_err(failed)?;
     let file = OpenOptions::new().write(true).mode(0o600).open(path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(ArchiveError::Locked { path: folder.to_owned() }),
         Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+fn not_writable(path: &Path, source: std::io::Error) -> ArchiveError {
+    let path = path.to_owned();
+    match source.kind() {
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
+            ArchiveError::NotWritable { path, source }
+        }
+        _ => ArchiveError::Io { path, source },
     }
 }
 

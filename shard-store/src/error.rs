@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 use shardex_seams::StoreError;
 
 /// The error of a statement on a file of the archive.
@@ -14,7 +14,11 @@ pub(crate) fn store_error(file: &Path, error: rusqlite::Error) -> StoreError {
                 StoreError::Corrupt { file, detail: error.to_string() }
             }
             ErrorCode::DiskFull => StoreError::Full { file },
-            // A short write on a full disk is reported as an IO error on some file systems.
+            // What a reader meets on a full disk: it cannot make the index of a log that is there.
+            _ if failure.extended_code == ffi::SQLITE_IOERR_SHMSIZE => StoreError::Full { file },
+            ErrorCode::SystemIoFailure | ErrorCode::CannotOpen => {
+                StoreError::Unusable { file, detail: format!("{error} (code {})", failure.extended_code) }
+            }
             _ => StoreError::Unusable { file, detail: error.to_string() },
         },
         _ => StoreError::Unusable { file, detail: error.to_string() },

@@ -105,9 +105,16 @@ pub(crate) fn open_reader(
     Ok(Some(connection))
 }
 
-/// Checkpoints the whole write-ahead log into the file and empties it, as far as readers allow.
+/// Checkpoints the whole write-ahead log into the file and empties it, as far as readers allow. Closing
+/// removes the log then, unless somebody else has it open.
 pub(crate) fn truncate_log(connection: &Connection) -> rusqlite::Result<()> {
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    checkpoint_on_close(connection)
+}
+
+/// Lets closing checkpoint and remove the log, as SQLite does by itself.
+pub(crate) fn checkpoint_on_close(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(drop)
 }
 
 /// Commits what `change` does, durably: the log is synced with all frames before it.

@@ -37,6 +37,8 @@ impl StateFile {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let settings = SqliteSettings { synchronous: Synchronous::Full, ..SqliteSettings::default() };
         let connection = sqlite::open_writer(path, &STATE, &settings, 1 << 20)?;
+        // It is small: closing need not be made quick.
+        sqlite::checkpoint_on_close(&connection).map_err(|error| store_error(path, error))?;
         let opened = Opened { path: path.to_owned(), connection };
         let owner = Owner::start("state", opened).map_err(|error| io_error(path, &error))?;
         Ok(Self { owner })

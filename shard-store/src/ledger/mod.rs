@@ -66,8 +66,9 @@ const IDLE_READERS_MAX: usize = 64;
 
 /// The embedded [`Ledger`].
 pub struct LedgerFile {
-    owner: Owner<Opened>,
+    /// Before the owner, so that the connection that can remove the log is the last that is closed.
     reader: LedgerReader,
+    owner: Owner<Opened>,
 }
 
 struct Opened {
@@ -93,7 +94,7 @@ impl LedgerFile {
             LedgerReader { path: path.to_owned(), shards: Arc::clone(&shards), idle: Mutex::default() };
         let opened = Opened { path: path.to_owned(), connection, settings: settings.clone(), shards };
         let owner = Owner::start("ledger", opened).map_err(|error| io_error(path, &error))?;
-        Ok(Self { owner, reader })
+        Ok(Self { reader, owner })
     }
 
     /// Empties the write-ahead log into the file.

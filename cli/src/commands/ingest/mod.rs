@@ -19,7 +19,7 @@ use shardex_catalog::{Domain, Fence};
 use shardex_coordinator::{Registration, SourceSpecification, Unwritten};
 use shardex_daemon::SystemClock;
 use shardex_seams::Clock;
-use shardex_shard_store::{Archive, ArchiveSettings, ShardPool, SourceRoots};
+use shardex_shard_store::{Archive, ArchiveSettings, ReadArchive, ShardPool, SourceRoots};
 use shardex_worker::{
     BeforeRead, Control, Coverage, Ended, Filters, Outcome, Readers, Settings, SourceRoot, Stores,
 };
@@ -52,11 +52,15 @@ pub(crate) fn run(ingest: Ingest, before_read: Option<BeforeRead>) -> anyhow::Re
     let path = &ingest.archive.archive;
     let scratch = if ingest.dry_run { dry::Scratch::instead_of(path)? } else { None };
     let path = scratch.as_ref().map_or(path.as_path(), dry::Scratch::path);
+    let domain = ingest.domain.as_deref().map(Domain::new).transpose().map_err(usage)?;
+    if ReadArchive::open(path).is_err() {
+        // Nor are sources taken that a new archive would have to refuse.
+        shardex_coordinator::agree(&[], &specifications, domain.as_ref(), ingest.rebind)?;
+    }
     let archive = Archive::create_or_open(path, &archive_settings)?;
     tell_healed(&archive);
     let state = archive.state();
     let state = if ingest.dry_run { Arc::new(Unwritten::over(state)) } else { state };
-    let domain = ingest.domain.as_deref().map(Domain::new).transpose().map_err(usage)?;
     settings.breadcrumbs = Some(archive.temporary());
     let (sources, fence, last) = reading::block_on(async {
         let mut sources =
@@ -76,8 +80,10 @@ pub(crate) fn run(ingest: Ingest, before_read: Option<BeforeRead>) -> anyhow::Re
     let result = job.run(settings, &ingest.tuning, control);
     shown.stop();
     let (name, files) = result.as_ref().map_or(("failed", 0), |outcome| (ended_name(outcome), outcome.files));
-    reading::block_on(shardex_coordinator::end_job(&*state, fence, name, files, clock.wall_ns()))??;
+    let ended = reading::block_on(shardex_coordinator::end_job(&*state, fence, name, files, clock.wall_ns()));
+    // Why it failed comes first: on a full disk its end cannot be written down either.
     let outcome = result?;
+    ended??;
     let elapsed = clock.elapsed().saturating_sub(began);
     summary::write(&ingest, &outcome, elapsed)?;
     Ok(exit_code(&outcome))
