@@ -88,10 +88,10 @@ pub(crate) enum Command {
     #[command(subcommand, after_help = cluster::JOB_EXAMPLES)]
     Job(cluster::Job),
     /// The workers of a cluster.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = cluster::WORKER_EXAMPLES)]
     Workers(cluster::Workers),
     /// The shards of a cluster.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = cluster::SHARD_EXAMPLES)]
     Shards(cluster::Shards),
     /// Write what a shell needs to complete commands and options.
     Completions(completions::Completions),

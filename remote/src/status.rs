@@ -81,7 +81,7 @@ mod tests {
             ),
             (
                 StoreError::Unusable { file: file(), detail: "I/O".into() },
-                "`a store of worker w` cannot be used",
+                "worker w does not serve: its file cannot be used",
             ),
             (StoreError::Query("no such column".into()), "no such column"),
             (StoreError::TooManyRows { limit: 5, view: "files".into() }, "more than 5 rows of `files`"),

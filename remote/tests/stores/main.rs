@@ -84,7 +84,7 @@ async fn rows_travel_there_and_back() {
     rows.sort_by_key(|row| format!("{row:?}"));
     let row = |uid: &str| vec![Cell::Text("P1".into()), Cell::Text(uid.into())];
     assert_eq!(rows, [row("1.2.3.0"), row("1.2.3.2")]);
-    assert_eq!((files.len(), files[0].len()), (1, 8));
+    assert_eq!((files.len(), files[0].len()), (1, 9));
     assert_eq!((hit.expect("an answer"), miss.expect("an answer")), (false, true));
     assert!(matches!(refused, Err(StoreError::Query(_))), "a mistake is the asker's");
 }

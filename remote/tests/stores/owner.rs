@@ -107,7 +107,7 @@ struct OneFile;
 
 impl LedgerFileRows for OneFile {
     fn rows(&self, row: &mut dyn FnMut(Vec<Cell>) -> bool) -> Result<(), StoreError> {
-        row((0..8).map(Cell::Integer).collect());
+        row((0..9).map(Cell::Integer).collect());
         Ok(())
     }
 }

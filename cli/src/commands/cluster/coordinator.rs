@@ -18,7 +18,8 @@ use crate::exit::ExitCode;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   shardex coordinator --listen 127.0.0.1:7500 --state ./state
-  shardex coordinator --listen 10.0.0.2:7500 --etcd http://10.0.0.2:2379,http://10.0.0.3:2379 --token-file tokens
+  shardex coordinator --listen 10.0.0.2:7500 --token-file tokens \\
+    --etcd http://10.0.0.2:2379,http://10.0.0.3:2379,http://10.0.0.4:2379
 
 With --state it is the only one, and keeps its state in a folder. With --etcd any number may run: one is elected to
 lead, the others take over when it is gone.")]

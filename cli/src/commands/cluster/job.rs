@@ -24,24 +24,41 @@ pub(crate) const JOB_EXAMPLES: &str = "Examples:
   shardex job list --json
   shardex job pause 3; shardex job resume 3
 
-SHARDEX_COORDINATOR stands for --coordinator. Job show and watch end with the exit code that the ingest would have: \
+SHARDEX_COORDINATOR stands for --coordinator. Show and watch end with the exit code that the ingest would have: \
 3 incomplete, 4 deletions held.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Job {
     /// Order an ingest of sources: NAME, or NAME@DOMAIN the first time.
+    #[command(after_help = "Examples:
+  shardex job submit pacs research@deid
+  shardex job submit pacs --accept-deletions --watch")]
     Submit(Box<Submit>),
     /// The last jobs.
+    #[command(after_help = "Examples:
+  shardex job list
+  shardex job list --limit 5 --json")]
     List(List),
     /// One job with its units.
+    #[command(after_help = "Examples:
+  shardex job show 3
+  shardex job show 3 --watch")]
     Show(Show),
     /// Give out no further units; running ones stop soon and lose nothing.
+    #[command(after_help = "Examples:
+  shardex job pause 3")]
     Pause(One),
     /// Go on with a paused job.
+    #[command(after_help = "Examples:
+  shardex job resume 3")]
     Resume(One),
     /// End a job; what was recorded stays.
+    #[command(after_help = "Examples:
+  shardex job cancel 3")]
     Cancel(One),
     /// Try units again that were given up.
+    #[command(after_help = "Examples:
+  shardex job retry 3")]
     Retry(One),
 }
 

@@ -26,9 +26,9 @@ use crate::output;
 pub(crate) use coordinator::{Coordinator, run as coordinator};
 pub(crate) use job::{JOB_EXAMPLES, Job, run as job};
 pub(crate) use router::{Router, run as router};
-pub(crate) use shards::{Shards, run as shards};
+pub(crate) use shards::{SHARD_EXAMPLES, Shards, run as shards};
 pub(crate) use worker::{Worker, run as worker};
-pub(crate) use workers::{Workers, run as workers};
+pub(crate) use workers::{WORKER_EXAMPLES, Workers, run as workers};
 
 /// How long an operator waits for a coordinator that leads.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -15,6 +15,9 @@ use crate::output::{self, Table, byte_size};
 /// Shards of a page.
 const PAGE: u32 = 1000;
 
+pub(crate) const SHARD_EXAMPLES: &str = "Examples:
+  shardex shards list --coordinator http://127.0.0.1:7500";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Shards {
     /// All shards of a cluster with their owners.

@@ -37,7 +37,8 @@ const STORE_PATIENCE: Duration = Duration::from_secs(20);
 #[command(after_help = "Examples:
   shardex worker --name w1 --listen 127.0.0.1:7601 --coordinator http://127.0.0.1:7500 \\
     --store ./store-1 --source pacs=/mnt/pacs
-  shardex worker --name reader-7 --listen 127.0.0.1:7607 --coordinator http://10.0.0.2:7500,http://10.0.0.3:7500 \\
+  shardex worker --name reader-7 --listen 127.0.0.1:7607 \\
+    --coordinator http://10.0.0.2:7500,http://10.0.0.3:7500 \\
     --source pacs=/mnt/pacs --source research=/mnt/research
 
 With --store it owns shards; the folder may be an archive that `shardex ingest` made, which the cluster then adopts.

@@ -11,6 +11,10 @@ use crate::args::Coordinators;
 use crate::exit::ExitCode;
 use crate::output::{self, Table, byte_size, duration};
 
+pub(crate) const WORKER_EXAMPLES: &str = "Examples:
+  shardex workers list --coordinator http://127.0.0.1:7500
+  shardex workers forget w3 --coordinator http://127.0.0.1:7500";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Workers {
     /// All workers of a cluster.
