@@ -4,8 +4,9 @@
 usage: run.py [--files N] [--rounds R] [--only SECTION[,SECTION]] ...
 
 Sections: hot (all contestants in turn, page cache hot), trees (flat, one file a folder, large headers), cold (page
-cache dropped; needs root), growth (one long run), queries. Each run is kept in bench/results.json; a section that is
-run again replaces its older figures. Trees and archives are made below target/bench.
+cache dropped; needs root), growth (one long run), queries, cluster (the processes of a cluster on this machine). Each run is
+kept in bench/results.json; a section that is run again replaces its older figures. Trees and archives are made below
+target/bench.
 """
 import argparse
 import datetime
@@ -13,7 +14,7 @@ import json
 import os
 import sys
 
-from harness import growth, ingest, measure, queries, report, setup
+from harness import cluster, growth, ingest, measure, queries, report, setup
 
 SECTIONS = {
     "hot": ["hot"],
@@ -21,6 +22,7 @@ SECTIONS = {
     "cold": ["cold"],
     "growth": ["growth"],
     "queries": ["queries", "start-up", "stream"],
+    "cluster": ["cluster", "workers", "takeover", "coordination", "shapes", "syncs", "cluster failures", "cluster loads"],
 }
 
 
@@ -32,6 +34,7 @@ def arguments():
     parser.add_argument("--growth-files", type=int, help="files of the long run (ten times --files)")
     parser.add_argument("--rows", type=int, help="instances of the archives that are asked (ten times --files)")
     parser.add_argument("--only", default=",".join(SECTIONS), help="sections, joined by commas")
+    parser.add_argument("--parts", help="parts of the section cluster (overhead,workers,takeover,coordination,shapes,syncs)")
     parser.add_argument("--work", default=os.path.join(setup.TARGET, "bench"), help="where trees and archives go")
     parser.add_argument("--results", default=setup.BENCH, help="folder of RESULTS.md and results.json")
     parser.add_argument("--keep-trees", action="store_true", help="do not remove the long run's tree")
@@ -40,6 +43,7 @@ def arguments():
     asked.growth_files = asked.growth_files or asked.files * 10
     asked.rows = asked.rows or asked.files * 10
     asked.only = asked.only.split(",")
+    asked.parts = asked.parts and asked.parts.split(",")
     if unknown := [name for name in asked.only if name not in SECTIONS]:
         parser.error(f"no such section: {', '.join(unknown)}")
     return asked
@@ -57,6 +61,8 @@ def run(section, contest, asked):
             growth.run(contest, asked.growth_files, asked.keep_trees)
         case "queries":
             queries.run(contest, asked.rows, max(asked.rounds * 2 + 1, 5))
+        case "cluster":
+            cluster.run(contest, asked.files, asked.rounds, asked.parts)
 
 
 def main():
@@ -81,11 +87,13 @@ def main():
             measure.say(f"{section} failed, its older figures stay: {why}")
             continue
         for part in SECTIONS[section]:
-            kept["runs"].pop(part, None)
+            if part in contest.runs or not asked.parts:
+                kept["runs"].pop(part, None)
         kept["runs"] |= contest.runs
         kept["sections"][section] = {
             "when": datetime.date.today().isoformat(),
-            "command": f"bench/run.py --files {asked.files} --rounds {asked.rounds} --only {section}",
+            "command": f"bench/run.py --files {asked.files} --rounds {asked.rounds} --only {section}"
+                       + (f" --parts {','.join(asked.parts)}" if asked.parts and section == "cluster" else ""),
             "machine": measure.machine(),
             "versions": versions,
             "load": load,

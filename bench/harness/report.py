@@ -1,7 +1,7 @@
 """bench/RESULTS.md, from the runs that bench/results.json keeps."""
 import statistics
 
-from . import targets
+from . import clusters, targets
 
 median = statistics.median
 
@@ -35,6 +35,7 @@ def page(kept):
         "large headers": "20 % of the files with headers of 80-200 KB",
         "cold": "Page cache dropped before each run",
         "growth": "A long run",
+        "cluster": "The same tree embedded, and by a coordinator, one worker that reads and owns, and an operator",
     }.items():
         if section in runs:
             lines += [f"## {title}", "", *contest_table(runs[section]), ""]
@@ -47,6 +48,7 @@ def page(kept):
                   f"of the run, {run['last_tenth'] * 1e6:.1f} µs (from {run['samples']} samples).", ""]
     if runs.get("queries"):
         lines += queries(runs)
+    lines += clusters.page(runs)
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -19,6 +19,8 @@ PACKAGES = {
     "g++": "/usr/bin/c++",
     "libgdcm-dev": "/usr/include/gdcm-3.0/gdcmScanner.h",
     "vtk-dicom-tools": "/usr/bin/dicomtocsv",
+    "etcd-server": "/usr/bin/etcd",
+    "strace": "/usr/bin/strace",
     "python3-pip": None,
 }
 
@@ -45,6 +47,8 @@ def everything(work):
         libraries = ["-lgdcmMSFF", "-lgdcmDSED", "-lgdcmCommon"]
         compiler = ["c++", "-O2", "-I/usr/include/gdcm-3.0", source, "-o", gdcm(work), *libraries]
         subprocess.run(compiler, check=True)
+    source = os.path.join(BENCH, "peers", "slow-open", "slow_open.c")
+    subprocess.run(["cc", "-O2", "-Wall", "-pthread", source, "-o", slow_open(work)], check=True)
     return environment
 
 
@@ -64,6 +68,10 @@ def apt(packages):
 
 def gdcm(work):
     return os.path.join(work, "gdcm-scanner")
+
+
+def slow_open(work):
+    return os.path.join(work, "slow-open")
 
 
 def versions(environment):
@@ -86,6 +94,7 @@ def versions(environment):
         f"GDCM {package('libgdcm-dev')}",
         f"vtk-dicom {package('vtk-dicom-tools')}",
         f"dicom-object {dicom_object}",
+        f"etcd {package('etcd-server')}",
         first(["rustc", "--version"]),
     ])
 

@@ -47,6 +47,30 @@ class Figures:
     def stream_mib(self):
         return max((of["rss"] for of in self.runs.get("stream", {}).values()), default=None)
 
+    def linear(self, workers):
+        """Files a second of so many workers against so many times those of one, while all read."""
+        of = self.runs.get("workers", {})
+        one, many = of.get("1"), of.get(str(workers))
+        return many["busy_rate"] / (one["busy_rate"] * workers) if one and many else None
+
+    def takeover(self, beginning):
+        times = [statistics.median(took) for what, took in self.runs.get("takeover", {}).items()
+                 if what.startswith(beginning)]
+        return max(times) if times else None
+
+    def state_bytes(self):
+        """Bytes in etcd for each worker, shard and job."""
+        found = self.runs.get("coordination")
+        return found["state_bytes_max"] / (found["workers"] + found["shards"] + 1) if found else None
+
+    def value_mib(self):
+        found = self.runs.get("coordination")
+        return found["value_bytes_max"] / 2**20 if found else None
+
+    def shape_mib(self, beginning):
+        return max((of[who]["rss"] for name, of in self.runs.get("shapes", {}).items() if beginning in name
+                    for who in ("embedded", "worker", "coordinator")), default=None)
+
     def same_answers(self):
         asked = self.runs.get("queries", {})
         return sum(not of["same_answer"] for of in asked.values()) if asked else None
@@ -83,6 +107,26 @@ def rows(runs):
         ("start-up on 240 shards, a patient nobody knows, ms", of.start_ms("a patient nobody knows"), "<=", 50, None, ""),
         ("peak memory while all rows stream to CSV, MiB", of.stream_mib(), "<=", 200, None, ""),
         ("questions whose answers differ between 1, 12 and 60 shards", of.same_answers(), "<=", 0, None, ""),
+        *cluster_rows(of),
+    ]
+
+
+def cluster_rows(of):
+    linear = [(f"{workers} workers on a slow source: files/s against {workers} times one, while all read",
+               of.linear(workers), ">=", 0.9, None, "x") for workers in (2, 4, 8)]
+    return [
+        ("CPU of coordinator, one worker and operator / embedded",
+         of.ratio("coordinator and one worker", "embedded", section="cluster"), "<=", 1.35, 1.15, "x"),
+        *linear,
+        # The default lease, and two reports.
+        ("takeover from a killed worker, s", of.takeover("worker"), "<=", 20, None, ""),
+        ("takeover after the owner was killed and started again, s", of.takeover("owner"), "<=", 20, None, ""),
+        ("takeover from a killed leader, s", of.takeover("leader"), "<=", 20, None, ""),
+        # etcd takes a request of 1.5 MiB.
+        ("largest value in etcd, MiB, 1,000 workers", of.value_mib(), "<=", 1.5, None, ""),
+        ("bytes of state in etcd for each worker, shard and job", of.state_bytes(), "<=", 2000, None, ""),
+        ("peak memory of a process, MiB, a million names in one directory", of.shape_mib("names"), "<=", 200, None, ""),
+        ("peak memory of a process, MiB, a chain of 500 directories", of.shape_mib("chain"), "<=", 200, None, ""),
     ]
 
 
