@@ -6,7 +6,7 @@ FILES ?= 100000
 FUZZ_SECONDS ?= 600
 FUZZ_SEEDS ?=
 
-.PHONY: help setup build demo test lint fmt doc bench fuzz cluster-up cluster-down clean
+.PHONY: help setup build demo test chaos lint fmt doc bench fuzz cluster-up cluster-stop cluster-down cluster-test clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,12 @@ demo: build ## Ingest real DICOM files and query them.
 test: setup ## Run every test.
 	$(CARGO) build --locked -p shardex-cli
 	$(CARGO) test --workspace --locked
+
+chaos: ## Break a cluster at random for long (CHAOS_SECONDS=1200 CHAOS_FILES=200000 SHARDEX_TEST_SEED=random).
+	$(CARGO) build --locked -p shardex-cli
+	CHAOS_SECONDS=$(or $(CHAOS_SECONDS),1200) CHAOS_FILES=$(or $(CHAOS_FILES),200000) \
+		SHARDEX_TEST_SEED=$(or $(SHARDEX_TEST_SEED),random) \
+		$(CARGO) test --locked -p shardex-tests --test chaos -- --nocapture
 
 lint: ## Format check and lints, warnings are errors.
 	$(CARGO) fmt --all --check
@@ -47,8 +53,14 @@ fuzz: ## Fuzz the reader (FUZZ_SECONDS=600, FUZZ_SEEDS=DIR of DICOM files to beg
 cluster-up: ## Start a cluster in containers over SHARDEX_DATA (deploy/compose.yaml; needs Docker with Compose).
 	@scripts/cluster.sh up
 
-cluster-down: ## End it and remove its volumes.
+cluster-stop: ## End its processes, keep its volumes; cluster-up goes on.
+	@scripts/cluster.sh stop
+
+cluster-down: ## End it and remove its volumes: its index and its state.
 	@scripts/cluster.sh down
+
+cluster-test: ## Prove deploy/: kill, crash, stop and replace containers (EXTRA=FOLDER of DICOM files besides generated ones).
+	@scripts/cluster-test.sh $(EXTRA)
 
 clean: ## Remove what was built.
 	$(CARGO) clean

@@ -7,7 +7,7 @@ set -euo pipefail
 
 missing=()
 command -v cc >/dev/null || missing+=(gcc libc6-dev)
-command -v protoc >/dev/null || missing+=(protobuf-compiler)
+command -v protoc >/dev/null || missing+=(protobuf-compiler libprotobuf-dev)
 command -v etcd >/dev/null || missing+=(etcd-server)
 command -v rsync >/dev/null || missing+=(rsync)
 command -v strace >/dev/null || missing+=(strace)
