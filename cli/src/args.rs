@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    cluster, completions, dump, files, ingest, institutions, maintain, man, overview, probe, recover, report,
-    schema, search, show, sql, status, tree, verify,
+    cluster, completions, dump, files, health, ingest, institutions, maintain, man, overview, probe, recover,
+    report, schema, search, show, sql, status, tree, verify,
 };
 use crate::output::Color;
 
@@ -93,6 +93,8 @@ pub(crate) enum Command {
     /// The shards of a cluster.
     #[command(subcommand, after_help = cluster::SHARD_EXAMPLES)]
     Shards(cluster::Shards),
+    /// Ask a server, or a process of a cluster, whether it works.
+    Health(health::Health),
     /// Write what a shell needs to complete commands and options.
     Completions(completions::Completions),
     /// Write manual pages.

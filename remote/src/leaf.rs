@@ -33,18 +33,37 @@ impl RemoteLeaf {
     /// Leaves over the owners that `locator` knows. What may succeed later is tried for `patience`.
     #[must_use]
     pub fn new(peers: Arc<Peers>, locator: Arc<dyn Locator>, handle: Handle, patience: Duration) -> Self {
-        Self { caller: Caller { peers, locator, patience, handle } }
+        Self { caller: Caller { peers, locator, patience, handle, local: None } }
     }
 
-    /// Begins an answer of a shard's owner.
+    /// Asks the owner of a store for rows of so many columns, and takes them in.
+    pub(crate) fn stream_of<R: Clone + Send + Sync + 'static>(
+        &self,
+        target: &Target,
+        width: usize,
+        request: R,
+        cancel: &Arc<AtomicBool>,
+        row: &mut dyn FnMut(Vec<Cell>) -> bool,
+        method: Method<R, Streaming<RowsPart>>,
+    ) -> Result<(), StoreError> {
+        let stream = self.open(target, cancel, request, method)?;
+        let map = self.caller.locator.map();
+        let owner = match target {
+            Target::Shard(shard) => map.shards.get(shard),
+            Target::Home => map.home.as_ref(),
+        };
+        self.take(owner.map_or("", String::as_str), width, stream, cancel, row)
+    }
+
+    /// Begins an answer of a store's owner.
     fn open<R: Clone + Send + Sync + 'static>(
         &self,
-        shard: &ShardId,
+        target: &Target,
         cancel: &Arc<AtomicBool>,
         request: R,
         method: Method<R, Streaming<RowsPart>>,
     ) -> Result<Streaming<RowsPart>, StoreError> {
-        let (caller, target, stop) = (self.caller.clone(), Target::Shard(shard.clone()), Arc::clone(cancel));
+        let (caller, target, stop) = (self.caller.clone(), target.clone(), Arc::clone(cancel));
         self.caller.block(async move {
             tokio::select! {
                 stream = caller.try_owner(&target, request, method) => stream,
@@ -143,11 +162,10 @@ impl Leaf for RemoteLeaf {
             sop_instance_uids: query.sop_instance_uids.clone().map(|texts| v1::Texts { texts }),
             rows_max: query.rows_max,
         };
-        let stream = self.open(shard, cancel, request, |mut client, request| {
+        let (target, width) = (Target::Shard(shard.clone()), query.columns.len());
+        self.stream_of(&target, width, request, cancel, row, |mut client, request| {
             Box::pin(async move { client.rows(request).await })
-        })?;
-        let owner = self.caller.locator.map().shards.get(shard).cloned().unwrap_or_default();
-        self.take(&owner, query.columns.len(), stream, cancel, row)
+        })
     }
 
     fn search(
@@ -159,11 +177,10 @@ impl Leaf for RemoteLeaf {
     ) -> Result<(), StoreError> {
         let width = if search.is_count { 1 } else { search.columns.len() };
         let request = v1::LeafSearchRequest { shard: shard.to_string(), packed: search_out(search).into() };
-        let stream = self.open(shard, cancel, request, |mut client, request| {
+        let target = Target::Shard(shard.clone());
+        self.stream_of(&target, width, request, cancel, row, |mut client, request| {
             Box::pin(async move { client.search(request).await })
-        })?;
-        let owner = self.caller.locator.map().shards.get(shard).cloned().unwrap_or_default();
-        self.take(&owner, width, stream, cancel, row)
+        })
     }
 
     fn shards(&self) -> Result<Vec<ShardId>, StoreError> {
@@ -207,11 +224,10 @@ pub const LEDGER_FILES_WIDTH: usize = 9;
 
 impl LedgerFileRows for RemoteLeaf {
     fn rows(&self, row: &mut dyn FnMut(Vec<Cell>) -> bool) -> Result<(), StoreError> {
-        let stream =
-            self.caller.call_blocking(Target::Home, v1::LedgerFilesRequest {}, |mut client, request| {
-                Box::pin(async move { client.ledger_files(request).await })
-            })?;
-        let home = self.caller.locator.map().home.clone().unwrap_or_default();
-        self.take(&home, LEDGER_FILES_WIDTH, stream, &Arc::default(), row)
+        let (width, cancel) = (LEDGER_FILES_WIDTH, Arc::default());
+        let request = v1::LedgerFilesRequest {};
+        self.stream_of(&Target::Home, width, request, &cancel, row, |mut client, request| {
+            Box::pin(async move { client.ledger_files(request).await })
+        })
     }
 }

@@ -8,7 +8,9 @@ use shardex_proto::packed::{changes_out, range_in, range_out, record_in};
 use shardex_proto::v1::{self, Writer};
 use shardex_seams::{Ledger, StoreError};
 
+use crate::gate::Store;
 use crate::peers::{Caller, Target};
+use crate::service::OwnedStores;
 use crate::shards::{applied_in, names_out, nonsense};
 
 /// Ranges of one question about records.
@@ -30,6 +32,10 @@ impl Ledger for RemoteLedger {
     }
 
     fn records(&self, ranges: &[DirectoryRange]) -> Result<Vec<Option<DirectoryRecord>>, StoreError> {
+        let local = self.caller.local.as_ref();
+        if let Some((local, stores)) = local.and_then(|local| Some((local, local.read(Store::Home)?))) {
+            return stores.ledger.records(ranges).map_err(|error| local.failed(&error));
+        }
         let mut records = Vec::with_capacity(ranges.len());
         while records.len() < ranges.len() {
             let asked = &ranges[records.len()..];
@@ -83,6 +89,11 @@ impl Ledger for RemoteLedger {
 
     async fn open(&self, ranges: Vec<DirectoryRange>, fence: Fence) -> Result<(), StoreError> {
         debug_assert_eq!(fence.0, self.writer.fence, "a unit writes with its fence");
+        let local = self.caller.local.as_ref();
+        if let Some(write) = local.and_then(|local| local.write(self.writer, Store::Home)) {
+            let open = |stores: OwnedStores| async move { stores.ledger.open(ranges, fence).await };
+            return write.run(&self.caller.handle, open).await;
+        }
         let ranges = ranges.iter().map(|range| range_out(range).into()).collect();
         let request = v1::OpenRequest { writer: Some(self.writer), ranges };
         self.caller
@@ -94,6 +105,11 @@ impl Ledger for RemoteLedger {
     }
 
     async fn commit(&self, changes: Vec<LedgerChange>) -> Result<(), StoreError> {
+        let local = self.caller.local.as_ref();
+        if let Some(write) = local.and_then(|local| local.write(self.writer, Store::Home)) {
+            let commit = |stores: OwnedStores| async move { stores.ledger.commit(changes).await };
+            return write.run(&self.caller.handle, commit).await;
+        }
         let request = v1::PackedWrite { writer: Some(self.writer), packed: changes_out(&changes).into() };
         drop(changes);
         self.caller

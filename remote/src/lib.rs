@@ -6,20 +6,25 @@
 mod gate;
 mod leaf;
 mod ledger;
+mod local;
 mod map;
 mod parts;
 mod peers;
 mod registry;
+mod report_parts;
 mod service;
 mod sessions;
 mod shards;
 mod status;
+mod transfer;
 
 pub use gate::Gate;
 pub use leaf::{LEDGER_FILES_WIDTH, LedgerFileRows, RemoteLeaf};
-pub use map::{Locator, Map};
+pub use local::LocalStores;
+pub use map::{Locator, Map, ShardMove};
 pub use peers::{Peers, RemoteStores};
 pub use service::{OwnedStores, StoreService};
+pub use transfer::ShardFetcher;
 
 /// A channel to the stores of one worker.
 type Client = shardex_proto::v1::store_client::StoreClient<shardex_daemon::net::Peer>;

@@ -15,10 +15,21 @@ pub struct Map {
     pub version: u64,
     /// The worker with ledger and registry; `None` while there is none.
     pub home: Option<String>,
-    /// Owner by shard.
+    /// Owner by shard; empty while it changes hands.
     pub shards: HashMap<ShardId, String>,
+    /// Shards on their way to another owner.
+    pub moves: HashMap<ShardId, ShardMove>,
     /// URL by worker.
     pub urls: HashMap<String, String>,
+}
+
+/// Where a shard goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardMove {
+    /// The worker that fetches it.
+    pub to: String,
+    /// Tells this move from any other.
+    pub number: u64,
 }
 
 impl Map {
@@ -30,16 +41,28 @@ impl Map {
             version: map.version,
             home: (!map.home.is_empty()).then(|| map.home.clone()),
             shards: map.shards.iter().filter_map(shard).collect(),
+            moves: map.shards.iter().filter_map(moving).collect(),
             urls: map.workers.iter().map(|worker| (worker.worker.clone(), worker.url.clone())).collect(),
         }
     }
 
-    /// All workers that own something.
+    /// All workers that own something, or may.
     #[must_use]
     pub fn owners(&self) -> BTreeSet<&str> {
         let owners = self.shards.values().chain(&self.home).chain(self.urls.keys());
-        owners.map(String::as_str).collect()
+        owners.map(String::as_str).filter(|owner| !owner.is_empty()).collect()
     }
+
+    /// Whether a worker owns nothing.
+    #[must_use]
+    pub fn owns_nothing(&self, worker: &str) -> bool {
+        self.home.as_deref() != Some(worker) && !self.shards.values().any(|owner| owner == worker)
+    }
+}
+
+fn moving(owned: &v1::ShardOwner) -> Option<(ShardId, ShardMove)> {
+    let to = Some(&owned.moves_to).filter(|to| !to.is_empty())?.clone();
+    Some((ShardId::new(&owned.shard).ok()?, ShardMove { to, number: owned.r#move }))
 }
 
 /// Knows the map, and asks the leader for more.

@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 use tonic::{Response, Status};
 
 use crate::ledger::RemoteLedger;
+use crate::local::LocalStores;
 use crate::map::{Locator, Map};
 use crate::registry::RemoteRegistry;
 use crate::shards::RemoteShards;
@@ -28,6 +29,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(30);
 /// First and longest pause before another try.
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Time in which a worker that owns nothing yet must hear of a unit.
+const IDLE_OWNER_MAX: Duration = Duration::from_secs(2);
 /// Batches and records are bounded far below.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
@@ -92,6 +95,8 @@ pub(crate) struct Caller {
     /// Where calls run. Connections belong to the runtime on which they are made, and a unit's own
     /// ends with the unit.
     pub(crate) handle: Handle,
+    /// The stores of this process, which need no call.
+    pub(crate) local: Option<LocalStores>,
 }
 
 /// What one try gave.
@@ -275,8 +280,15 @@ impl RemoteStores {
         patience: Duration,
         handle: Handle,
     ) -> Self {
-        let caller = Caller { peers, locator, patience, handle };
+        let caller = Caller { peers, locator, patience, handle, local: None };
         Self { caller, writer: Writer { unit, fence: fence.0 } }
+    }
+
+    /// Uses the stores of this process without a call where they are the ones that are meant.
+    #[must_use]
+    pub fn with_local(mut self, local: Option<LocalStores>) -> Self {
+        self.caller.local = local;
+        self
     }
 
     /// Begins the unit's session at every store.
@@ -289,12 +301,16 @@ impl RemoteStores {
     pub async fn begin(&self) -> Result<(), StoreError> {
         let map = self.caller.locator.locate(&[]).await?;
         for worker in map.owners() {
-            self.caller
-                .call_worker(worker, self.writer, |mut client, request| {
-                    Box::pin(async move { client.begin(request).await })
-                })
-                .await
-                .map(|v1::Done {}| ())?;
+            let begun = self.caller.call_worker(worker, self.writer, |mut client, request| {
+                Box::pin(async move { client.begin(request).await })
+            });
+            if map.owns_nothing(worker) {
+                // It may be gone for good. If it is given a shard before it has heard of the unit, it refuses the
+                // unit's rows, and the unit begins anew.
+                let _ = tokio::time::timeout(IDLE_OWNER_MAX, begun).await;
+            } else {
+                begun.await.map(|v1::Done {}| ())?;
+            }
         }
         Ok(())
     }

@@ -12,7 +12,10 @@ use shardex_proto::packed::{Malformed, batch_in, changes_in, range_in, range_out
 use shardex_proto::v1::error_detail::Reason;
 use shardex_proto::v1::store_server::{Store, StoreServer};
 use shardex_proto::v1::{self, Done};
-use shardex_seams::{Leaf, Ledger, Registry, ShardWriter, SiteClaim, StoreError, StoredName, StudyClaim};
+use shardex_seams::{
+    Leaf, Ledger, Registry, ReportParts, ShardSource, ShardWriter, SiteClaim, StoreError, StoredName,
+    StudyClaim,
+};
 use tokio::sync::Semaphore;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
@@ -22,8 +25,10 @@ use crate::leaf::LedgerFileRows;
 use crate::ledger::RANGES_MAX;
 use crate::parts::{Parts, parts};
 use crate::peers::MESSAGE_BYTES_MAX;
+use crate::report_parts::{Wanted, wanted_in};
 use crate::shards::applied_out;
 use crate::status;
+use crate::transfer::{Fetched, fetched};
 
 /// Queries that run at once, each on a thread.
 const QUERIES_MAX: usize = 64;
@@ -45,6 +50,12 @@ pub struct OwnedStores {
     pub leaf: Arc<dyn Leaf>,
     /// What its ledger knows of files without rows.
     pub ledger_files: Arc<dyn LedgerFileRows>,
+    /// Parts of reports.
+    pub parts: Arc<dyn ReportParts>,
+    /// Its shards, to give away.
+    pub transfer: Arc<dyn ShardSource>,
+    /// Drawn at random for this process, as in its reports.
+    pub session: u64,
 }
 
 /// Serves the stores of this process.
@@ -126,11 +137,11 @@ async fn unpacked<T: Send + 'static>(
     unpacked.map_err(|_| Status::internal("a message could not be read"))?.map_err(status::malformed)
 }
 
-fn nonsense(what: &'static str) -> Status {
+pub(crate) fn nonsense(what: &'static str) -> Status {
     Fault::new(Reason::BadRequest, format!("the request's {what} makes no sense")).into()
 }
 
-fn shard_in(shard: &str) -> Result<ShardId, Status> {
+pub(crate) fn shard_in(shard: &str) -> Result<ShardId, Status> {
     ShardId::new(shard).map_err(|_| nonsense("shard"))
 }
 
@@ -231,7 +242,7 @@ impl Store for StoreService {
         request: Request<v1::ShardRequest>,
     ) -> Result<Response<v1::HistoryReply>, Status> {
         let shard = shard_in(&request.into_inner().shard)?;
-        self.gate.read(gate::Store::Shard(&shard))?;
+        let _held = self.gate.hold(&shard)?;
         let history = self.stores.shards.history(shard).await.map_err(failed)?;
         let life = |(incarnation, sequence)| applied_out(shardex_catalog::Applied { incarnation, sequence });
         Ok(Response::new(v1::HistoryReply { lives: history.0.into_iter().map(life).collect() }))
@@ -241,7 +252,7 @@ impl Store for StoreService {
         let request = request.into_inner();
         let shard = shard_in(&request.shard)?;
         let range = range_in(&request.range).map_err(status::malformed)?;
-        self.gate.read(gate::Store::Shard(&shard))?;
+        let _held = self.gate.hold(&shard)?;
         let names = self.stores.shards.names(shard, range).await.map_err(failed)?;
         Ok(Response::new(v1::NamesReply { names: crate::shards::names_out(&names) }))
     }
@@ -253,7 +264,7 @@ impl Store for StoreService {
         let request = request.into_inner();
         let shard = shard_in(&request.shard)?;
         let after = request.after.map(stored_in).transpose()?;
-        self.gate.read(gate::Store::Shard(&shard))?;
+        let _held = self.gate.hold(&shard)?;
         let limit = request.limit.min(PAGE_MAX);
         let files = self.stores.shards.files_after(shard, after, limit).await.map_err(failed)?;
         Ok(Response::new(v1::FilesReply { files: files.into_iter().map(stored_out).collect() }))
@@ -264,7 +275,7 @@ impl Store for StoreService {
         let shard = shard_in(&request.shard)?;
         let range = range_in(&request.range).map_err(status::malformed)?;
         let names = names_in(&request.names)?;
-        self.gate.read(gate::Store::Shard(&shard))?;
+        let _held = self.gate.hold(&shard)?;
         let moved = self.stores.shards.moved(shard, range, names, Fence(request.since)).await;
         Ok(Response::new(v1::Count { count: moved.map_err(failed)? }))
     }
@@ -403,8 +414,8 @@ impl Store for StoreService {
     async fn rows(&self, request: Request<v1::RowsRequest>) -> Result<Response<Parts>, Status> {
         let (shard, query) = query_in(request.into_inner())?;
         self.gate.read(gate::Store::Shard(&shard))?;
-        // The lease may end meanwhile: what was read then is of no other owner's time, because a shard
-        // moves only when its owner is given up, and that is said to the operator.
+        // The lease may end meanwhile, or the shard move: the answer is as of the moment at which it began, because
+        // SQLite reads one snapshot.
         Ok(Response::new(
             self.stream(move |stores, cancel, row| stores.leaf.rows(&shard, &query, cancel, row))?,
         ))
@@ -439,5 +450,44 @@ impl Store for StoreService {
     async fn ledger_files(&self, _: Request<v1::LedgerFilesRequest>) -> Result<Response<Parts>, Status> {
         self.gate.read(gate::Store::Home)?;
         Ok(Response::new(self.stream(|stores, _, row| stores.ledger_files.rows(row))?))
+    }
+
+    type FetchShardStream = Fetched;
+
+    async fn fetch_shard(
+        &self,
+        request: Request<v1::FetchShardRequest>,
+    ) -> Result<Response<Fetched>, Status> {
+        let v1::FetchShardRequest { shard, r#move: number, to, is_last, have } = request.into_inner();
+        let shard = shard_in(&shard)?;
+        self.gate.moves(&shard, &to, number)?;
+        if is_last {
+            self.gate.pause(&shard, &to, number).await?;
+            let (transfer, of) = (Arc::clone(&self.stores.transfer), shard.clone());
+            // A task of its own: half settled, a shard would be of no use.
+            let settled = tokio::spawn(async move { transfer.settle(of).await }).await;
+            settled.map_err(|_| Status::internal("the store failed"))?.map_err(failed)?;
+        }
+        let place = Arc::clone(&self.queries).try_acquire_owned();
+        let place =
+            place.map_err(|_| Fault::new(Reason::Busy, "the owner answers as many queries as it may"))?;
+        let (transfer, session) = (Arc::clone(&self.stores.transfer), self.stores.session);
+        Ok(Response::new(fetched(place, session, move |to| transfer.blocks(&shard, &have, is_last, to))))
+    }
+
+    type ReportPartStream = Parts;
+
+    async fn report_part(&self, request: Request<v1::ReportPartRequest>) -> Result<Response<Parts>, Status> {
+        let stream = match wanted_in(request.into_inner())? {
+            Wanted::Shard(shard, part) => {
+                self.gate.read(gate::Store::Shard(&shard))?;
+                self.stream(move |stores, cancel, row| stores.parts.of_shard(&shard, &part, cancel, row))
+            }
+            Wanted::Home(part) => {
+                self.gate.read(gate::Store::Home)?;
+                self.stream(move |stores, cancel, row| stores.parts.of_home(part, cancel, row))
+            }
+        };
+        Ok(Response::new(stream?))
     }
 }

@@ -8,7 +8,9 @@ use shardex_proto::packed::{BATCH_BYTES_MAX, batch_out, range_out};
 use shardex_proto::v1::{self, Writer};
 use shardex_seams::{History, ShardWriter, StoreError, StoredName};
 
+use crate::gate::Store;
 use crate::peers::{Caller, Target};
+use crate::service::OwnedStores;
 
 pub(crate) struct RemoteShards {
     pub(crate) caller: Caller,
@@ -49,6 +51,11 @@ fn stored_in(file: v1::StoredFile) -> Result<StoredName, StoreError> {
 impl ShardWriter for RemoteShards {
     async fn apply(&self, batch: RowBatch) -> Result<Applied, StoreError> {
         let shard = batch.shard.clone();
+        let local = self.caller.local.as_ref().filter(|_| batch.fence.0 == self.writer.fence);
+        if let Some(write) = local.and_then(|local| local.write(self.writer, Store::Shard(&shard))) {
+            let apply = |stores: OwnedStores| async move { stores.shards.apply(batch).await };
+            return write.run(&self.caller.handle, apply).await;
+        }
         let packed = tokio::task::spawn_blocking(move || batch_out(&batch)).await;
         let packed = packed.map_err(|_| StoreError::Closed)?;
         if packed.len() > BATCH_BYTES_MAX {

@@ -8,14 +8,18 @@ mod clock;
 mod error;
 mod leaf;
 mod ledger;
+mod parts;
 mod registry;
 mod shard;
 mod state;
+mod transfer;
 
 pub use clock::Clock;
 pub use error::{Retry, StoreError};
 pub use leaf::Leaf;
 pub use ledger::Ledger;
+pub use parts::{HomePart, KeysOf, ReportParts, ShardPart};
 pub use registry::{Registry, SiteClaim, StudyClaim};
 pub use shard::{History, ShardWriter, StoredName};
 pub use state::{CHANGES_MAX, Change, Expect, StateStore, Swap, Versioned};
+pub use transfer::{BLOCK_BYTES, Block, DIGEST_BYTES, Lengths, ShardSink, ShardSource};

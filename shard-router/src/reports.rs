@@ -69,7 +69,8 @@ impl Reports for NoReports {
 }
 
 const CONFLICTS: &str = "SELECT keyword, level, domain, StudyInstanceUID, SeriesInstanceUID, n_values, value_min, \
-                         value_max FROM conflicts";
+                         value_max FROM conflicts ORDER BY domain, StudyInstanceUID, SeriesInstanceUID, level, \
+                         keyword";
 
 impl Router {
     /// The same router with reports.

@@ -23,7 +23,7 @@ use crate::registry::RegistryFile;
 use crate::schema::SHARD;
 use crate::sqlite::{self, SqliteSettings};
 use crate::state::{StateFile, StateReader};
-use crate::{private, rebuild};
+use crate::{account, private, rebuild};
 
 /// Where the roots of sources are mounted here; what `file_path` is made from.
 #[derive(Debug, Default)]
@@ -281,7 +281,21 @@ impl Archive {
     pub async fn truncate_logs(&self, shards: &ShardPool) -> Result<(), StoreError> {
         shards.truncate_logs().await?;
         self.ledger.truncate_log().await?;
-        self.registry.truncate_log().await
+        self.registry.truncate_log().await?;
+        self.renew_accounts().await
+    }
+
+    /// Takes the accounts of shards that have changed, for queries to come.
+    async fn renew_accounts(&self) -> Result<(), StoreError> {
+        let layout = self.layout.clone();
+        let stale = account::stale(&layout).map_err(|error| io_error(&layout.shards(), &error))?;
+        if stale.is_empty() {
+            return Ok(());
+        }
+        // A file that was written just now cannot be accounted for.
+        tokio::time::sleep(account::SETTLES).await;
+        let renewed = tokio::task::spawn_blocking(move || account::renew(&layout, &stale)).await;
+        renewed.map_err(|_| StoreError::Closed)
     }
 }
 

@@ -59,6 +59,16 @@ impl Layout {
         self.root.join("tmp")
     }
 
+    /// What comes from and goes to other machines.
+    pub(crate) fn moving(&self) -> PathBuf {
+        self.root.join("moving")
+    }
+
+    /// A file of a shard on its way.
+    pub(crate) fn moving_file(&self, id: &ShardId, kind: &str) -> PathBuf {
+        self.moving().join(format!("{}.{kind}", id.as_str().replacen('/', "~", 1)))
+    }
+
     /// The shards that exist as files, ascending.
     pub(crate) fn list_shards(&self) -> std::io::Result<Vec<ShardId>> {
         let mut shards = Vec::new();

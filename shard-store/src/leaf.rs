@@ -13,6 +13,7 @@ use rusqlite::{Connection, params_from_iter};
 use shardex_catalog::{Cell, LeafQuery, LeafSearch, PackedUid, Predicate, ShardId};
 use shardex_seams::{Leaf, StoreError};
 
+use crate::account::{Accounts, indexed_column};
 use crate::error::{io_error, store_error};
 use crate::layout::Layout;
 use crate::merge::is_allowed_function;
@@ -32,11 +33,17 @@ pub struct LeafPool {
     layout: Layout,
     idle_max: usize,
     idle: Mutex<HashMap<ShardId, Vec<Connection>>>,
+    accounts: Accounts,
 }
 
 impl LeafPool {
     pub(crate) fn new(layout: Layout, idle_max: usize) -> Self {
-        Self { layout, idle_max, idle: Mutex::default() }
+        Self { layout, idle_max, idle: Mutex::default(), accounts: Accounts::default() }
+    }
+
+    /// Closes the connections to a shard whose file is about to be another.
+    pub(crate) fn forget(&self, shard: &ShardId) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).remove(shard);
     }
 
     fn take(&self, shard: &ShardId) -> Result<Option<Connection>, StoreError> {
@@ -118,6 +125,9 @@ impl Leaf for LeafPool {
     }
 
     fn excludes(&self, shard: &ShardId, predicate: &Predicate) -> Result<bool, StoreError> {
+        if let Some(excludes) = self.accounts.excludes(&self.layout, shard, predicate) {
+            return Ok(excludes);
+        }
         let Some((sql, values)) = exclusion(predicate) else { return Ok(false) };
         self.with(shard, true, |connection, path| {
             connection
@@ -250,7 +260,8 @@ fn exclusion(predicate: &Predicate) -> Option<(String, Vec<String>)> {
     let column = match predicate {
         Predicate::In(column, _) | Predicate::Between(column, _, _) => column,
     };
-    let (table, stored) = indexed_column(column)?;
+    let (table, keyword) = indexed_column(column)?;
+    let stored = format!("\"{keyword}\"");
     let (condition, values) = match predicate {
         Predicate::In(_, values) => {
             (format!("{stored} IN ({})", vec!["?"; values.len()].join(", ")), values.clone())
@@ -264,20 +275,4 @@ fn exclusion(predicate: &Predicate) -> Option<(String, Vec<String>)> {
     };
     (!values.is_empty())
         .then(|| (format!("SELECT 1 FROM {table} WHERE n_files > 0 AND {condition} LIMIT 1"), values))
-}
-
-/// The header table and the indexed column behind a view's column.
-fn indexed_column(name: &str) -> Option<(&'static str, String)> {
-    use shardex_catalog::{ATTRIBUTES, Level, dicom_metadata_name};
-    let attribute = ATTRIBUTES.iter().find(|attribute| {
-        attribute.indexed
-            && (attribute.keyword.eq_ignore_ascii_case(name)
-                || dicom_metadata_name(attribute.keyword).eq_ignore_ascii_case(name))
-    })?;
-    let table = match attribute.level {
-        Level::Study => "study_header",
-        Level::Series => "series_header",
-        Level::Stack | Level::File => return None,
-    };
-    Some((table, format!("\"{}\"", attribute.keyword)))
 }

@@ -5,6 +5,7 @@
 //! coordinator's jobs and sources. The traits of `shardex-seams` are implemented here for files of
 //! this process. Nothing here knows how files are walked, read or planned for.
 
+mod account;
 mod archive;
 pub mod check;
 mod error;
@@ -15,6 +16,7 @@ mod ledger;
 pub mod maintain;
 mod manifest;
 pub mod merge;
+mod moving;
 pub mod overview;
 mod packed;
 mod pool;
@@ -31,6 +33,7 @@ pub use archive::{Archive, ArchiveError, ArchiveSettings, ReadArchive, SourceRoo
 pub use leaf::LeafPool;
 pub use ledger::{LedgerFile, LedgerReader, LedgerRow};
 pub use manifest::{placement_from_text, placement_to_text};
+pub use moving::{ArrivedShard, Moving};
 pub use pool::ShardPool;
 pub use rebuild::Healed;
 pub use registry::RegistryFile;

@@ -84,6 +84,27 @@ impl ShardPool {
         Ok(())
     }
 
+    /// Closes a shard; everything applied is durable then, and in its file as far as no reader is in the way.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be made durable.
+    pub(crate) async fn close(&self, shard: ShardId) -> Result<(), StoreError> {
+        self.thread(&shard)
+            .call(move |shards| {
+                let Some((_, mut open)) = shards.open.remove(&shard) else { return Ok(()) };
+                open.barrier()?;
+                open.truncate_log()
+            })
+            .await
+    }
+
+    /// Tells a shard where its sources are mounted here, durably.
+    pub(crate) async fn move_root_of(&self, shard: ShardId) -> Result<(), StoreError> {
+        self.thread(&shard)
+            .call(move |shards| shards.with_existing(&shard, (), |open| open.move_roots()))
+            .await
+    }
+
     fn thread(&self, shard: &ShardId) -> &Owner<OpenShards> {
         let mut hasher = fixed_hasher();
         hasher.write(shard.as_str().as_bytes());

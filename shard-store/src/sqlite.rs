@@ -105,6 +105,17 @@ pub(crate) fn open_reader(
     Ok(Some(connection))
 }
 
+/// Opens a file for reading in the process that may write it: it leaves no log behind, as read-only connections do, which
+/// may not remove it.
+pub(crate) fn open_tidy_reader(path: &Path, format: &Format) -> Result<Option<Connection>, StoreError> {
+    let fail = |error| store_error(path, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(fail)?;
+    connection.busy_timeout(Duration::from_secs(10)).map_err(fail)?;
+    connection.pragma_update(None, "query_only", true).map_err(fail)?;
+    Ok((check_format(&connection, path, format)? > 0).then_some(connection))
+}
+
 /// Checkpoints the whole write-ahead log into the file and empties it, as far as readers allow. Closing
 /// removes the log then, unless somebody else has it open.
 pub(crate) fn truncate_log(connection: &Connection) -> rusqlite::Result<()> {

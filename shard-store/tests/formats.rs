@@ -9,7 +9,7 @@ use std::sync::Arc;
 use shardex_catalog::{Cell, LeafQuery, ShardId, View};
 use shardex_seams::{Leaf, StoreError};
 use shardex_shard_store::check::{Depth, Finding, Watch};
-use shardex_shard_store::overview::OverviewOptions;
+use shardex_shard_store::overview::{OverviewOptions, overview};
 use shardex_shard_store::{Archive, ArchiveError, ArchiveSettings, ReadArchive};
 
 const SHARD: &str = "2019-b059c9be/0";
@@ -101,8 +101,8 @@ impl Fixture {
             threads: 1,
             cancel: Arc::default(),
         };
-        let overview =
-            ReadArchive::open(&self.root).expect("an archive").overview(&options).expect("counted");
+        let archive = ReadArchive::open(&self.root).expect("an archive");
+        let overview = overview(&archive, &options).expect("counted");
         (overview.instances, overview.findings.copies)
     }
 

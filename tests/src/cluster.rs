@@ -144,6 +144,17 @@ impl Etcd {
         Ok(())
     }
 
+    /// Sends a signal to a member, as `STOP` or `CONT`.
+    ///
+    /// # Errors
+    /// If `kill` fails.
+    pub fn signal(&self, member: usize, signal: &str) -> Result<()> {
+        let process = self.members[member].0.id().to_string();
+        let status = Command::new("kill").args([&format!("-{signal}"), &process]).status()?;
+        anyhow::ensure!(status.success(), "kill -{signal} failed");
+        Ok(())
+    }
+
     /// Starts a killed member again.
     ///
     /// # Errors
@@ -192,7 +203,8 @@ pub fn wait_for(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<(
 pub struct Cluster {
     folder: PathBuf,
     source: PathBuf,
-    shardex: Shardex,
+    /// The binary.
+    pub shardex: Shardex,
     /// The coordinators.
     pub coordinators: Vec<Process>,
     /// The workers, `w0` to …
@@ -244,21 +256,31 @@ impl Cluster {
     /// # Errors
     /// If it does not start.
     pub fn add_worker(&mut self) -> Result<()> {
+        let coordinators = self.coordinator_urls();
+        self.add_worker_with(&coordinators, &[])
+    }
+
+    /// Starts a worker that knows the coordinators by these URLs, with further options.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn add_worker_with(&mut self, coordinators: &str, more: &[&str]) -> Result<()> {
         let number = self.workers.len();
-        let arguments = [
+        let mut arguments = vec![
             "worker".to_owned(),
             "--name".to_owned(),
             format!("w{number}"),
             "--listen".to_owned(),
             "127.0.0.1:0".to_owned(),
             "--coordinator".to_owned(),
-            self.coordinator_urls(),
+            coordinators.to_owned(),
             "--store".to_owned(),
             self.store(number).display().to_string(),
             "--source".to_owned(),
             format!("s={}", self.source.display()),
         ];
-        self.workers.push(Process::start(self.shardex.binary(), arguments.into())?);
+        arguments.extend(more.iter().map(|option| (*option).to_owned()));
+        self.workers.push(Process::start(self.shardex.binary(), arguments)?);
         Ok(())
     }
 

@@ -7,6 +7,7 @@ pub mod cluster;
 mod dicom;
 pub mod model;
 mod place;
+mod proxy;
 pub mod random;
 mod served;
 
@@ -14,5 +15,6 @@ pub use binary::{Answer, Shardex};
 pub use changes::{change_tree, write_tree};
 pub use dicom::{Instance, Item, write_series};
 pub use place::{Place, skip, wait_for};
+pub use proxy::Proxy;
 pub use random::Random;
 pub use served::Served;

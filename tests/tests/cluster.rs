@@ -1,10 +1,12 @@
 //! A cluster of real processes: whatever dies, sleeps or changes, its logical dump ends as that of one
 //! process over the final tree.
 
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
+use serde_json::Value as Json;
 use shardex_tests::cluster::{Cluster, Etcd, wait_for};
 use shardex_tests::{Random, Shardex, change_tree, write_tree};
 use tempfile::TempDir;
@@ -63,6 +65,7 @@ fn two_workers_do_what_one_process_does() -> Result<()> {
     let cluster = place.small()?;
     let job = cluster.wait(cluster.submit(&[])?)?;
     assert_eq!((&job["state"], &job["totals"]["files"]), (&"complete".into(), &1440.into()), "{job}");
+    assert_eq!(job["sources"][0]["totals"]["states"]["indexed"], 1440, "{job}");
     place.check(&cluster)?;
     let count = cluster.ask(&[
         "sql",
@@ -76,7 +79,27 @@ fn two_workers_do_what_one_process_does() -> Result<()> {
     let job = cluster.wait(cluster.submit(&[])?)?;
     assert_eq!(job["state"], "complete", "{job}");
     assert!(job["totals"]["opened"].as_u64() < Some(100), "unchanged files are not opened: {job}");
-    place.check(&cluster)
+    place.check(&cluster)?;
+
+    let watched = cluster.operate(&["job", "submit", "s", "--watch", "--json"])?;
+    assert_eq!(watched.code, Some(0), "{}", watched.err);
+    let looks: Vec<Json> = watched.out.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    assert!(looks.len() > 1, "it is watched from its beginning: {}", watched.out);
+    assert_eq!(looks.last().map(|last| &last["state"]), Some(&"complete".into()), "{}", watched.out);
+    Ok(())
+}
+
+#[test]
+fn a_coordinator_serves_hundreds_of_connections_at_once() -> Result<()> {
+    let place = Place::new()?;
+    let mut cluster = Cluster::new(place.path(), &place.tree)?;
+    cluster.add_coordinator(&["--state", &place.path().join("state").to_string_lossy()])?;
+    let address = cluster.coordinators[0].url.trim_start_matches("http://").to_owned();
+    let workers: Vec<_> = (0..300).map(|_| TcpStream::connect(&address)).collect::<Result<_, _>>()?;
+    let answer = cluster.operate(&["workers", "list", "--json"])?;
+    assert_eq!((answer.code, answer.out.trim()), (Some(0), "[]"), "{}", answer.err);
+    drop(workers);
+    Ok(())
 }
 
 #[test]
@@ -208,4 +231,69 @@ fn an_empty_mount_gets_no_work() -> Result<()> {
     std::fs::rename(&elsewhere, &place.tree)?;
     assert_eq!(cluster.wait(job)?["totals"]["opened"], 0);
     place.check(&cluster)
+}
+
+#[test]
+fn a_state_from_a_backup_leads_once_that_is_said() -> Result<()> {
+    let place = Place::new()?;
+    let mut cluster = place.small()?;
+    let (state, backup) = (place.path().join("state"), place.path().join("backup"));
+    cluster.wait(cluster.submit(&[])?)?;
+    cluster.coordinators[0].kill()?;
+    copy_files(&state, &backup)?;
+    cluster.coordinators[0].restart()?;
+    cluster.wait(cluster.submit(&[])?)?;
+
+    cluster.coordinators[0].kill()?;
+    std::fs::remove_dir_all(&state)?;
+    copy_files(&backup, &state)?;
+    cluster.coordinators[0].restart()?;
+    wait_for("a worker tells the coordinator how old its state is", || {
+        Ok(cluster.operate(&["workers", "list"])?.err.contains("--recover-state"))
+    })?;
+
+    cluster.coordinators[0].kill()?;
+    let state = state.to_string_lossy();
+    let recover = ["coordinator", "--listen", "127.0.0.1:0", "--state", &state, "--recover-state"];
+    let answer = cluster.shardex.run(&recover)?;
+    assert_eq!(answer.code, Some(0), "{}", answer.err);
+    cluster.coordinators[0].restart()?;
+    let job = cluster.wait(cluster.submit(&[])?)?;
+    assert_eq!(job["state"], "complete", "{job}");
+    place.check(&cluster)
+}
+
+fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_job_is_watched_to_its_end() -> Result<()> {
+    let place = Place::new()?;
+    let cluster = place.small()?;
+    // Its first look finds a job that has not ended.
+    let watched = cluster.operate(&["job", "submit", "s", "--watch"])?;
+    assert_eq!(watched.code, Some(0), "{}", watched.err);
+    assert!(watched.out.contains("is complete: 1,440 files"), "{}", watched.out);
+    place.check(&cluster)
+}
+
+#[test]
+fn every_process_says_whether_it_works() -> Result<()> {
+    let place = Place::new()?;
+    let mut cluster = place.small()?;
+    let router = cluster.router.as_ref().map(|router| router.url.clone()).unwrap_or_default();
+    for url in [&router, &cluster.coordinators[0].url, &cluster.workers[0].url] {
+        let answer = cluster.shardex.run(&["health", url])?;
+        assert_eq!((answer.code, answer.out.trim()), (Some(0), "serving"), "{}", answer.err);
+    }
+    cluster.router = None;
+    let answer = cluster.shardex.run(&["health", &router])?;
+    assert_eq!((answer.code, &*answer.out), (Some(1), ""), "{}", answer.err);
+    Ok(())
 }

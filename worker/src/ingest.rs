@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::frontier::Frontier;
 use crate::hold::Findings;
 use crate::outcome::{Ended, Outcome};
+use crate::pace::Pace;
 use crate::part::SourceContext;
 use crate::progress::{Phase, Progress};
 use crate::reader::{self, Event, Shared};
@@ -152,6 +153,7 @@ pub(crate) fn share(
     contexts: &[Arc<SourceContext>],
 ) -> Arc<Shared> {
     Arc::new(Shared {
+        pace: settings.files_per_second.map(Pace::new),
         is_full: matches!(coverage, Coverage::Full | Coverage::Part { .. }),
         is_sample: matches!(coverage, Coverage::Sample),
         frontier: Arc::clone(&control.rest.0),

@@ -19,6 +19,7 @@ mod list;
 mod list_from;
 mod offline;
 mod outcome;
+mod pace;
 mod part;
 mod progress;
 mod read;

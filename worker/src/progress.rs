@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use shardex_catalog::{FileState, RelativePath, SourceName};
 
@@ -18,6 +19,19 @@ pub struct Progress {
     pub(crate) counted: AtomicU64,
     pub(crate) phase: AtomicU64,
     current: Mutex<Option<(SourceName, RelativePath)>>,
+    slowest: Mutex<Vec<SlowDirectory>>,
+}
+
+/// Directories that are remembered as slow.
+const SLOWEST_MAX: usize = 8;
+
+/// A directory that took long to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SlowDirectory {
+    pub(crate) directory: RelativePath,
+    /// Of all readers together.
+    pub(crate) time: Duration,
+    pub(crate) files: u64,
 }
 
 /// Phases of an ingest, in order.
@@ -77,6 +91,19 @@ impl Progress {
         }
     }
 
+    /// The directories that took the longest, that one first.
+    pub(crate) fn slowest(&self) -> Vec<SlowDirectory> {
+        self.slowest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes the time that a part of a directory took.
+    pub(crate) fn took(&self, directory: &RelativePath, time: Duration, files: u64) {
+        // As with the current directory, nobody waits.
+        if let Ok(mut slowest) = self.slowest.try_lock() {
+            note(&mut slowest, directory, time, files);
+        }
+    }
+
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.store(phase as u64, Ordering::Relaxed);
     }
@@ -90,5 +117,39 @@ impl Progress {
         if let Ok(mut current) = self.current.try_lock() {
             *current = Some((source.clone(), directory.clone()));
         }
+    }
+}
+
+/// Keeps the slowest, in order. A directory whose parts come apart may be forgotten in between: it counts anew. Pure.
+fn note(slowest: &mut Vec<SlowDirectory>, directory: &RelativePath, time: Duration, files: u64) {
+    let is_full = slowest.len() >= SLOWEST_MAX;
+    if let Some(known) = slowest.iter_mut().find(|known| known.directory == *directory) {
+        known.time += time;
+        known.files += files;
+    } else if !is_full || slowest.last().is_some_and(|last| last.time < time) {
+        slowest.truncate(SLOWEST_MAX - 1);
+        slowest.push(SlowDirectory { directory: directory.clone(), time, files });
+    } else {
+        return;
+    }
+    slowest.sort_by_key(|slow| std::cmp::Reverse(slow.time));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slowest_directories_are_kept_and_their_parts_added() {
+        let mut slowest = Vec::new();
+        let path = |n: u64| RelativePath::new(format!("d{n}").as_bytes());
+        for n in 0..100 {
+            note(&mut slowest, &path(n), Duration::from_millis(n % 50), 1);
+        }
+        note(&mut slowest, &path(99), Duration::from_millis(10), 2);
+        assert_eq!(slowest.len(), SLOWEST_MAX);
+        let first = SlowDirectory { directory: path(99), time: Duration::from_millis(59), files: 3 };
+        assert_eq!(slowest[0], first);
+        assert!(slowest.is_sorted_by_key(|slow| std::cmp::Reverse(slow.time)));
     }
 }

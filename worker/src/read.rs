@@ -14,6 +14,7 @@ use shardex_extract::{Extracted, Extractor};
 use crate::compare;
 use crate::list::Kind;
 use crate::offline::{self, Stub};
+use crate::pace::Pace;
 use crate::part::{Chunk, Item, ReadFile};
 use crate::suspects::{Breadcrumb, Suspect, Verdict};
 use crate::tree;
@@ -39,6 +40,7 @@ pub(crate) struct FileReader<'a> {
     pub(crate) extract_settings: &'a shardex_extract::Settings,
     pub(crate) retry_quarantined: bool,
     pub(crate) clock: &'a dyn shardex_seams::Clock,
+    pub(crate) pace: Option<&'a Pace>,
     pub(crate) before_read: Option<&'a crate::settings::BeforeRead>,
     /// Files that crashed or hung a process which read them alone.
     pub(crate) convicts: &'a HashMap<Suspect, Verdict>,
@@ -82,6 +84,9 @@ impl FileReader<'_> {
             }
             // Without a breadcrumb a file that kills the run is only found later.
             let _ = self.breadcrumb.as_ref().map(|breadcrumb| breadcrumb.leave(&suspect));
+        }
+        if let Some(pace) = self.pace {
+            pace.wait(self.clock);
         }
         if let Some(before_read) = self.before_read {
             before_read(&item.name);

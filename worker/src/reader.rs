@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use crate::frontier::{Frontier, Task, Visit};
 use crate::hold::Findings;
 use crate::list::{self, Kind, Listing};
+use crate::pace::Pace;
 use crate::part::{self, Chunk, Item, PARTS_TOGETHER, Part, ReadFile};
 use crate::progress::Progress;
 use crate::read::{FileReader, Look};
@@ -42,6 +43,7 @@ pub(crate) enum Event {
 /// What all readers share.
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
+    pub(crate) pace: Option<Pace>,
     pub(crate) is_full: bool,
     pub(crate) is_sample: bool,
     pub(crate) frontier: Arc<Frontier>,
@@ -111,6 +113,7 @@ pub(crate) fn run(shared: &Shared, slot: &Arc<Slot>, events: mpsc::Sender<Event>
         extract_settings: &shared.settings.extract,
         retry_quarantined: shared.settings.retry_quarantined,
         clock: &*shared.clock,
+        pace: shared.pace.as_ref(),
         before_read: shared.settings.before_read.as_ref(),
         convicts: &shared.convicts,
         breadcrumb: folder.and_then(|folder| Breadcrumb::create(folder, number).ok()),
@@ -408,6 +411,7 @@ impl Reader<'_> {
     fn read(&mut self, chunk: Chunk) -> bool {
         let chunk = Arc::new(chunk);
         self.slot.begin(Work::Read(Arc::clone(&chunk)));
+        let began = self.shared.clock.elapsed();
         let progress = &self.shared.progress;
         let mut files: BTreeMap<usize, Vec<ReadFile>> = BTreeMap::new();
         let about = chunk.items.len() / chunk.touched.len().max(1);
@@ -448,6 +452,10 @@ impl Reader<'_> {
         progress.unchanged.fetch_add(unchanged, Ordering::Relaxed);
         progress.opened.fetch_add(opened, Ordering::Relaxed);
         progress.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(part) = chunk.parts.first() {
+            let time = self.shared.clock.elapsed().saturating_sub(began);
+            progress.took(&part.range.path, time, read + unchanged);
+        }
         self.finish_chunk(&chunk, files);
         true
     }

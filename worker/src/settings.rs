@@ -56,6 +56,8 @@ pub struct Settings {
     pub extract: shardex_extract::Settings,
     /// How many at once.
     pub readers: Readers,
+    /// Files opened a second, by all readers together. `None`: as many as can be.
+    pub files_per_second: Option<u32>,
     /// Bytes of rows that may wait for their shards, all shards together.
     pub row_budget_bytes: usize,
     /// Rows of a shard after which they are sent.
@@ -101,6 +103,7 @@ impl Default for Settings {
         Self {
             extract: shardex_extract::Settings::default(),
             readers: Readers::Adaptive { max: 64 },
+            files_per_second: None,
             row_budget_bytes: 24 << 20,
             batch_rows: 5000,
             barrier_interval: Duration::from_secs(5),

@@ -6,6 +6,9 @@ use std::time::Duration;
 use clap::Args;
 use shardex_daemon::net::{ChannelSettings, ServerSettings, TlsFiles};
 
+/// Every worker keeps a connection to the coordinator that leads, and to each owner that it writes to.
+const CONNECTIONS_MAX: usize = 4096;
+
 /// How a process of a cluster listens, and calls the others.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Network")]
@@ -46,6 +49,7 @@ impl Network {
             token_file: self.token_file.clone(),
             tls,
             drain: Duration::from_secs(5),
+            connections_max: CONNECTIONS_MAX,
             ..ServerSettings::new(&self.listen)
         }
     }

@@ -4,6 +4,7 @@ pub(crate) mod cluster;
 pub(crate) mod completions;
 pub(crate) mod dump;
 pub(crate) mod files;
+pub(crate) mod health;
 pub(crate) mod ingest;
 pub(crate) mod institutions;
 pub(crate) mod maintain;
@@ -82,6 +83,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>, before_read: Opti
         Command::Job(job) => cluster::job(job),
         Command::Workers(workers) => cluster::workers(&workers),
         Command::Shards(shards) => cluster::shards(&shards),
+        Command::Health(health) => health::run(&health),
         Command::Completions(completions) => completions::run(&completions),
         Command::Man(man) => man::run(&man),
     };

@@ -18,7 +18,7 @@ use shardex_shard_store::{ReadArchive, StateReader, view_columns};
 use crate::args::{Asked, Place};
 use crate::ledger_files::FromLedger;
 use crate::output::{Rows, shell_quoted};
-use crate::reports::FromArchive;
+use crate::reports::FromStores;
 
 /// Connections to shards that are kept for the next query.
 const IDLE_CONNECTIONS: usize = 64;
@@ -74,9 +74,11 @@ pub(crate) fn open_with(path: &Path, change: impl FnOnce(&mut Settings)) -> anyh
     let files = FromLedger::new(archive.clone());
     let mut settings = Settings::new(Arc::new(SystemClock), view_columns);
     change(&mut settings);
+    let whole = Arc::new(archive.clone());
+    let reports = FromStores::new(Arc::clone(&whole) as _, whole);
     let router = Router::new(archive.leaves(IDLE_CONNECTIONS), Arc::new(files), settings)
         .context("the router cannot start")?
-        .with_reports(Arc::new(FromArchive::new(archive.clone())));
+        .with_reports(Arc::new(reports));
     Ok(Reading { archive, router })
 }
 
@@ -120,6 +122,11 @@ pub(crate) struct Line {
 impl Line {
     fn cell(&self, column: &str) -> Option<&Cell> {
         self.columns.iter().position(|name| *name == column).and_then(|at| self.cells.get(at))
+    }
+
+    /// All values.
+    pub(crate) fn cells(&self) -> &[Cell] {
+        &self.cells
     }
 
     pub(crate) fn text_or_null(&self, column: &str) -> Option<&str> {

@@ -33,7 +33,7 @@ struct Facts {
     states: BTreeMap<String, u64>,
     reasons: BTreeMap<String, u64>,
     missing: u64,
-    counts: Vec<(&'static str, u64)>,
+    counts: BTreeMap<String, u64>,
     shards: u64,
     shard_bytes: u64,
     other_bytes: u64,
@@ -65,18 +65,6 @@ fn gather(answers: &dyn Answers) -> anyhow::Result<Facts> {
     for line in reading::report(answers, &request, &options, &STATUS_COLUMNS)? {
         facts.take(&line);
     }
-    let count = |statement: &str| -> anyhow::Result<u64> {
-        let rows = reading::collect(answers, statement)?;
-        Ok(rows.first().and_then(|row| row["n"].as_u64()).unwrap_or(0))
-    };
-    facts.counts = vec![
-        ("patients", count("SELECT count(*) AS n FROM patients")?),
-        ("studies", count("SELECT count(*) AS n FROM studies")?),
-        ("series", count("SELECT count(*) AS n FROM series")?),
-        ("instances", count("SELECT sum(NumberOfStudyRelatedInstances) AS n FROM studies")?),
-    ];
-    let varied = format!("SELECT count(*) AS n FROM series WHERE headers > {HEADERS_OF_SERIES_MAX}");
-    facts.varied_series = count(&varied)?;
     Ok(facts)
 }
 
@@ -85,6 +73,8 @@ impl Facts {
         let (name, count, bytes) = (line.text("name"), line.number("count"), line.number("bytes"));
         match line.text("section") {
             "partition" => name.clone_into(&mut self.partition),
+            "count" if name == "varied_series" => self.varied_series = count,
+            "count" => drop(self.counts.insert(name.to_owned(), count)),
             "shards" => (self.shards, self.shard_bytes) = (count, bytes),
             "other" => self.other_bytes = bytes,
             "state" => drop(self.states.insert(name.to_owned(), count)),
@@ -109,7 +99,6 @@ impl Facts {
 }
 
 fn as_json(facts: &Facts) -> serde_json::Value {
-    let counts: BTreeMap<_, _> = facts.counts.iter().copied().collect();
     let sources: Vec<_> = facts
         .sources
         .iter()
@@ -117,7 +106,7 @@ fn as_json(facts: &Facts) -> serde_json::Value {
         .collect();
     json!({
         "partition": facts.partition,
-        "counts": counts,
+        "counts": facts.counts,
         "files": facts.states,
         "reasons": facts.reasons,
         "missing": facts.missing,
@@ -134,8 +123,8 @@ fn as_json(facts: &Facts) -> serde_json::Value {
 
 fn write(to: &mut impl Write, facts: &Facts) -> anyhow::Result<()> {
     let mut table = Table::new(&["what", "count"]);
-    for (name, count) in &facts.counts {
-        table.row([(*name).to_owned(), grouped(*count)]);
+    for name in ["patients", "studies", "series", "instances"] {
+        table.row([name.to_owned(), grouped(facts.counts.get(name).copied().unwrap_or(0))]);
     }
     for (state, count) in &facts.states {
         table.row([format!("files {state}"), grouped(*count)]);

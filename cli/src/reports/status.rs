@@ -1,32 +1,27 @@
 //! What an ingest left, as rows of (section, name, …): `query.proto` documents them.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use shardex_catalog::Cell;
-use shardex_seams::StoreError;
-use shardex_shard_store::ReadArchive;
+use shardex_catalog::{Cell, FileState};
+use shardex_seams::{ReportParts, StoreError};
+use shardex_shard_store::overview::totals;
 
-use super::{Lines, number, text};
-use crate::commands::reading;
+use super::{Lines, Stores, Writing, number, reading_options, text};
 
 /// Columns of the rows.
 pub(crate) const STATUS_COLUMNS: [&str; 8] =
     ["section", "name", "count", "bytes", "domain", "root", "began_ns", "ended_ns"];
 
-pub(super) fn write(archive: &ReadArchive, lines: &mut Lines<'_>) -> Result<(), StoreError> {
-    let (mut states, mut reasons, mut missing) = (BTreeMap::new(), BTreeMap::new(), 0);
-    let ledger = archive.ledger()?;
-    if let Some(ledger) = &ledger {
-        ledger.rows(&mut |row| {
-            *states.entry(row.entry.state.to_string()).or_insert(0) += 1;
-            if let Some(reason) = row.entry.reason.filter(|_| !row.entry.state.is_live()) {
-                *reasons.entry(format!("{}: {reason}", row.entry.state)).or_insert(0) += 1;
-            }
-            missing += u64::from(row.entry.missing);
-            true
-        })?;
-    }
-    let sizes = archive.shard_sizes().map_err(super::told)?;
+pub(super) fn write(
+    parts: &dyn ReportParts,
+    writing: &dyn Writing,
+    cancel: &Arc<AtomicBool>,
+    lines: &mut Lines<'_>,
+) -> Result<(), StoreError> {
+    let stores = Stores::ask(parts, cancel)?;
+    let totals = totals(parts, &reading_options(None, cancel))?;
+    let about = writing.about()?;
     lines.columns(&STATUS_COLUMNS);
     let mut row = |section: &str, name: Cell, count: Cell, more: [Cell; 5]| {
         // A status is wanted whole.
@@ -34,23 +29,35 @@ pub(super) fn write(archive: &ReadArchive, lines: &mut Lines<'_>) -> Result<(), 
     };
     let none = || [const { Cell::Null }; 5];
     let sized = |bytes| [number(bytes), Cell::Null, Cell::Null, Cell::Null, Cell::Null];
-    row("partition", text(archive.partition().to_string()), Cell::Null, none());
-    let bytes = sizes.iter().map(|(_, bytes)| bytes).sum();
-    row("shards", Cell::Null, number(sizes.len() as u64), sized(bytes));
-    row("other", Cell::Null, Cell::Null, sized(archive.other_bytes()));
-    states.into_iter().for_each(|(state, count)| row("state", text(state), number(count), none()));
-    reasons.into_iter().for_each(|(reason, count)| row("reason", text(reason), number(count), none()));
-    row("missing", Cell::Null, number(missing), none());
-    if let Some(ledger) = &ledger {
-        row("unreadable", Cell::Null, number(ledger.unreadable()?.len() as u64), none());
-        row("open", Cell::Null, number(ledger.open_marks()?), none());
+    if let Some(partition) = about.partition {
+        row("partition", text(partition.to_string()), Cell::Null, none());
     }
-    for source in reading::sources(archive).map_err(super::told)? {
-        let root = text(source.root.to_string_lossy());
-        let more = [Cell::Null, text(source.domain.to_string()), root, Cell::Null, Cell::Null];
-        row("source", text(source.name.to_string()), Cell::Null, more);
+    for (name, count) in [
+        ("patients", totals.patients),
+        ("studies", totals.studies),
+        ("series", totals.series),
+        ("instances", totals.instances),
+        ("varied_series", totals.varied_series),
+    ] {
+        row("count", text(name), number(count), none());
     }
-    for job in reading::jobs(archive).map_err(super::told)? {
+    row("shards", Cell::Null, number(stores.shards), sized(stores.shard_bytes));
+    row("other", Cell::Null, Cell::Null, sized(stores.single("other").1));
+    stores.named("state").for_each(|(state, count)| row("state", text(state), number(count), none()));
+    for state in FileState::ALL.iter().map(|state| state.as_str()) {
+        for (reason, count) in stores.named(state) {
+            row("reason", text(format!("{state}: {reason}")), number(count), none());
+        }
+    }
+    for section in ["missing", "unreadable", "open"] {
+        row(section, Cell::Null, number(stores.single(section).0), none());
+    }
+    for source in about.sources {
+        let root = source.root.map_or(Cell::Null, text);
+        let more = [Cell::Null, text(source.domain), root, Cell::Null, Cell::Null];
+        row("source", text(source.name), Cell::Null, more);
+    }
+    for job in about.jobs {
         let ended = job.ended_ns.map_or(Cell::Null, Cell::Integer);
         let more = [Cell::Null, Cell::Null, Cell::Null, Cell::Integer(job.began_ns), ended];
         row("job", job.outcome.map_or(Cell::Null, text), number(job.files), more);

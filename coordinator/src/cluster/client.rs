@@ -105,6 +105,14 @@ impl Client {
         workers(v1::WorkersRequest) -> v1::WorkersReply;
         /// Gives a worker up.
         forget_worker(v1::ForgetWorkerRequest) -> v1::WorkersReply;
+        /// Has a worker's shards moved to others.
+        drain_worker(v1::WorkerRequest) -> v1::WorkersReply;
+        /// Takes that back.
+        undrain_worker(v1::WorkerRequest) -> v1::WorkersReply;
+        /// Moves a shard.
+        move_shard(v1::MoveShardRequest) -> v1::ShardStatus;
+        /// Evens out what workers hold.
+        rebalance(v1::RebalanceRequest) -> v1::RebalanceReply;
         /// All shards.
         shards(v1::ShardsRequest) -> v1::ShardsReply;
     }

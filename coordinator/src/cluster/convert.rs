@@ -6,8 +6,8 @@ use shardex_catalog::{Domain, RelativePath, ShardId, SourceName, Span};
 use shardex_proto::v1;
 
 use super::machine::{
-    End, Finished, Grant, Holdings, JobView, Map, Moment, Mount, Options, Reply, Report, State, Submit, Task,
-    Totals, Unit, UnitReport, UnitView, WorkerName, WorkerState, WorkerView,
+    Arrived, End, Finished, Grant, Holdings, JobView, Map, Moment, Mount, Options, Reply, Report, ShardView,
+    Slow, State, Submit, Task, Totals, Unit, UnitReport, UnitView, WorkerName, WorkerState, WorkerView,
 };
 
 /// Units, mounts and shards that one report may name.
@@ -16,6 +16,8 @@ const MOUNTS_MAX: usize = 1000;
 const SHARDS_MAX: usize = 1_000_000;
 /// Shards that may be located at once, and that a page shows.
 const PAGE_MAX: usize = 1000;
+/// Slow directories that a unit names.
+const SLOWEST_MAX: usize = 8;
 /// Characters of a text that a worker sends to be shown.
 const TEXT_MAX: usize = 300;
 
@@ -52,7 +54,7 @@ fn mount_in(mount: v1::SourceMount) -> Result<(SourceName, Mount), Nonsense> {
     Ok((source_in(&mount.name)?, Mount { marker: mount.marker, root_entries: mount.root_entries }))
 }
 
-fn shard_in(name: &str) -> Result<ShardId, Nonsense> {
+pub(super) fn shard_in(name: &str) -> Result<ShardId, Nonsense> {
     ShardId::new(name).map_err(|error| error.to_string())
 }
 
@@ -73,7 +75,14 @@ fn holdings_in(holdings: v1::Holdings) -> Result<Holdings, Nonsense> {
         is_home: holdings.is_home,
         highest_fence: holdings.highest_fence,
         placement: holdings.placement,
+        folder_id: holdings.folder_id,
+        arrived: holdings.arrived.into_iter().map(arrived_in).collect::<Result<_, _>>()?,
     })
+}
+
+fn arrived_in(arrived: v1::ArrivedShard) -> Result<Arrived, Nonsense> {
+    let shard = shard_in(&arrived.shard)?;
+    Ok(Arrived { shard, number: arrived.r#move, from_session: arrived.from_session })
 }
 
 fn told_in(unit: v1::UnitReport) -> Result<UnitReport, Nonsense> {
@@ -86,13 +95,31 @@ fn told_in(unit: v1::UnitReport) -> Result<UnitReport, Nonsense> {
             held: done.held.map(|why| why.chars().take(TEXT_MAX).collect()),
         }),
     });
+    let mut totals = unit.totals.unwrap_or_default();
+    totals.slowest.truncate(SLOWEST_MAX);
+    let slowest = std::mem::take(&mut totals.slowest).into_iter().map(slow_in).collect();
     Ok(UnitReport {
         unit: unit.unit,
         fence: unit.fence,
-        totals: unit.totals.map(totals_in).unwrap_or_default(),
+        totals: totals_in(totals),
+        slowest,
         set_aside: unit.set_aside.iter().map(span_in).collect::<Result<_, _>>()?,
         end,
     })
+}
+
+fn slow_in(slow: v1::SlowDirectory) -> Slow {
+    let v1::SlowDirectory { source: _, directory, milliseconds, files } = slow;
+    Slow { directory: directory.to_vec(), milliseconds, files }
+}
+
+fn slow_out((source, slow): &(SourceName, Slow)) -> v1::SlowDirectory {
+    v1::SlowDirectory {
+        source: source.to_string(),
+        directory: slow.directory.clone().into(),
+        milliseconds: slow.milliseconds,
+        files: slow.files,
+    }
 }
 
 fn span_in(span: &v1::Span) -> Result<Span, Nonsense> {
@@ -152,6 +179,7 @@ fn totals_out(totals: &Totals) -> v1::UnitTotals {
         deleted: totals.deleted,
         moved: totals.moved,
         estimate: totals.estimate,
+        slowest: Vec::new(),
     }
 }
 
@@ -167,6 +195,7 @@ pub(super) fn order_in(request: v1::SubmitRequest) -> Result<Submit, Nonsense> {
         sources: request.sources.into_iter().map(source).collect::<Result<_, Nonsense>>()?,
         options: options_in(request.options.unwrap_or_default()),
         priority: request.priority,
+        request_id: request.request_id,
     })
 }
 
@@ -180,6 +209,7 @@ fn options_in(options: v1::JobOptions) -> Options {
         digest: options.digest,
         readers: options.readers,
         workers_max: options.workers_max,
+        files_per_second: options.files_per_second,
     }
 }
 
@@ -193,6 +223,7 @@ fn options_out(options: &Options) -> v1::JobOptions {
         digest: options.digest.clone(),
         readers: options.readers,
         workers_max: options.workers_max,
+        files_per_second: options.files_per_second,
     }
 }
 
@@ -248,9 +279,15 @@ pub(super) fn domains(state: &State) -> HashMap<String, String> {
 }
 
 pub(super) fn map_out(map: &Map) -> v1::ShardMap {
-    let owner = |(shard, owner): (&ShardId, &WorkerName)| v1::ShardOwner {
-        shard: shard.to_string(),
-        owner: owner.to_string(),
+    let owner = |(shard, owner): (&ShardId, &WorkerName)| {
+        let known = map.moves.get(shard);
+        let is_served = known.is_none_or(|known| known.released.is_none());
+        v1::ShardOwner {
+            shard: shard.to_string(),
+            owner: if is_served { owner.to_string() } else { String::new() },
+            moves_to: known.map(|known| known.to.to_string()).unwrap_or_default(),
+            r#move: known.map_or(0, |known| known.number),
+        }
     };
     let address = |(worker, url): (&WorkerName, &String)| v1::WorkerAddress {
         worker: worker.to_string(),
@@ -266,10 +303,13 @@ pub(super) fn map_out(map: &Map) -> v1::ShardMap {
 
 pub(super) fn job_out(view: JobView) -> v1::Job {
     let job = &view.job;
-    let sources = job
-        .sources
-        .iter()
-        .map(|source| v1::JobSource { name: source.name.to_string(), domain: source.domain.to_string() });
+    let sources = job.sources.iter().zip(&view.by_source).map(|(source, totals)| v1::JobSource {
+        name: source.name.to_string(),
+        domain: source.domain.to_string(),
+        totals: Some(totals_out(totals)),
+    });
+    let mut totals = totals_out(&view.totals);
+    totals.slowest = view.slowest.iter().map(slow_out).collect();
     v1::Job {
         job: job.number,
         state: State::job_state(job).to_owned(),
@@ -278,7 +318,7 @@ pub(super) fn job_out(view: JobView) -> v1::Job {
         priority: job.priority,
         began_ns: job.began_ns,
         ended_ns: job.ended_ns,
-        totals: Some(totals_out(&view.totals)),
+        totals: Some(totals),
         units: view.units.iter().map(unit_out).collect(),
         dead: job.dead.iter().map(|(unit, what)| dead_out(*unit, what)).collect(),
         held: job.held.iter().map(|(source, why)| (source.to_string(), why.clone())).collect(),
@@ -320,6 +360,7 @@ fn worker_out(view: WorkerView) -> v1::Worker {
         WorkerState::Alive => "alive",
         WorkerState::Silent => "silent",
         WorkerState::Draining => "draining",
+        WorkerState::Drained => "drained",
     };
     let mounts = view.mounts.iter().map(|(name, mount)| v1::SourceMount {
         name: name.to_string(),
@@ -342,17 +383,23 @@ fn worker_out(view: WorkerView) -> v1::Worker {
     }
 }
 
+pub(super) fn shard_out(view: ShardView) -> v1::ShardStatus {
+    v1::ShardStatus {
+        shard: view.shard.to_string(),
+        owner: view.owner.to_string(),
+        bytes: view.bytes,
+        is_served: view.is_served,
+        moves_to: view.moves_to.map(|to| to.to_string()).unwrap_or_default(),
+    }
+}
+
 pub(super) fn shards_out(state: &State, after: &str, limit: u32, now: Moment) -> v1::ShardsReply {
     let limit = match usize::try_from(limit).unwrap_or(PAGE_MAX) {
         0 => PAGE_MAX,
         limit => limit.min(PAGE_MAX),
     };
     let shards = state.shards_after(after, limit, now).into_iter();
-    let shards = shards.map(|(shard, owner, bytes, is_served)| v1::ShardStatus {
-        shard: shard.to_string(),
-        owner: owner.to_string(),
-        bytes,
-        is_served,
-    });
-    v1::ShardsReply { shards: shards.collect() }
+    let shards = shards.map(shard_out);
+    let placement = state.durable.cluster.placement.clone().unwrap_or_default();
+    v1::ShardsReply { shards: shards.collect(), placement }
 }

@@ -272,6 +272,55 @@ impl Jobs for ClusterService {
         .await
     }
 
+    async fn drain_worker(
+        &self,
+        request: Request<v1::WorkerRequest>,
+    ) -> Result<Response<v1::WorkersReply>, Status> {
+        let worker = convert::worker_in(&request.into_inner().worker).map_err(nonsense)?;
+        self.ask(move |state, now| {
+            state.drain_worker(&worker, now)?;
+            Ok(convert::workers_out(state, now))
+        })
+        .await
+    }
+
+    async fn undrain_worker(
+        &self,
+        request: Request<v1::WorkerRequest>,
+    ) -> Result<Response<v1::WorkersReply>, Status> {
+        let worker = convert::worker_in(&request.into_inner().worker).map_err(nonsense)?;
+        self.ask(move |state, now| {
+            state.undrain_worker(&worker)?;
+            Ok(convert::workers_out(state, now))
+        })
+        .await
+    }
+
+    async fn move_shard(
+        &self,
+        request: Request<v1::MoveShardRequest>,
+    ) -> Result<Response<v1::ShardStatus>, Status> {
+        let request = request.into_inner();
+        let shard = convert::shard_in(&request.shard).map_err(nonsense)?;
+        let to = convert::worker_in(&request.to).map_err(nonsense)?;
+        self.ask(move |state, now| {
+            state.move_shard(&shard, &to, now)?;
+            Ok(state.shard_view(&shard, now).map(convert::shard_out).unwrap_or_default())
+        })
+        .await
+    }
+
+    async fn rebalance(
+        &self,
+        _: Request<v1::RebalanceRequest>,
+    ) -> Result<Response<v1::RebalanceReply>, Status> {
+        self.ask(|state, now| {
+            let moves = u32::try_from(state.rebalance(now)?).unwrap_or(u32::MAX);
+            Ok(v1::RebalanceReply { moves })
+        })
+        .await
+    }
+
     async fn shards(&self, request: Request<v1::ShardsRequest>) -> Result<Response<v1::ShardsReply>, Status> {
         let request = request.into_inner();
         self.ask(move |state, now| Ok(convert::shards_out(state, &request.after, request.limit, now))).await

@@ -160,7 +160,9 @@ impl Leading {
             }
             failures = 0;
             if refusing.is_some() {
-                tracing::error!("the state of the cluster is older than its stores: run `shardex recover`");
+                tracing::error!(
+                    "the state of the cluster is older than its stores: run `shardex coordinator` with --recover-state"
+                );
             }
             self.map.send_if_modified(|map| {
                 let new = &state.durable.map;

@@ -6,6 +6,7 @@
 mod admit;
 mod channel;
 mod error;
+mod health;
 mod incoming;
 mod principal;
 mod server;
@@ -16,6 +17,7 @@ mod token;
 
 pub use channel::{ChannelSettings, Credentials, KeepAlive, Peer, check_protocol, connect, connect_with};
 pub use error::Error;
+pub use health::is_serving;
 pub use principal::Principal;
 pub use server::{Ending, Server};
 pub use settings::{ServerSettings, TlsFiles};

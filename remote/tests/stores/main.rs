@@ -11,7 +11,7 @@ use shardex_catalog::{
     View,
 };
 use shardex_remote::{LedgerFileRows, RemoteLeaf};
-use shardex_seams::{Leaf, StoreError, StudyClaim};
+use shardex_seams::{Leaf, ShardWriter, StoreError, StudyClaim};
 use tokio::runtime::Handle;
 
 use owner::{Owner, PATIENCE, batch, directory, shard, source};
@@ -174,24 +174,29 @@ async fn a_batch_may_be_longer_than_what_grpc_takes_by_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_units_that_began_and_still_hold_their_fence_write() {
-    let owner = Owner::start().await;
-    owner.take(&[(1, 5)]);
-    let (zombie, successor) = (owner.unit(1, 5), owner.unit(1, 9));
-    assert!(is_fenced(zombie.shards().apply(batch(5, 1, 8)).await), "it has not begun");
-    zombie.begin().await.expect("begun");
-    owner.take(&[(1, 9)]);
-    successor.begin().await.expect("begun");
-    assert!(is_fenced(zombie.shards().apply(batch(5, 1, 8)).await));
-    assert!(is_fenced(zombie.shards().barrier(shard()).await));
-    let ledger = zombie.ledger();
-    assert!(is_fenced(ledger.open(vec![directory()], Fence(5)).await));
-    assert!(is_fenced(ledger.commit(vec![LedgerChange::Vanished { range: directory() }]).await));
-    assert!(is_fenced(zombie.registry().claim(Vec::new()).await));
-    assert!(is_fenced(zombie.begin().await));
-    assert_eq!(successor.shards().history(shard()).await.expect("a history").0, [], "nothing was applied");
-    // The fence of the rows is the session's: a higher one would keep its successors out.
-    assert!(successor.shards().apply(batch(77, 1, 8)).await.is_err());
-    successor.shards().apply(batch(9, 1, 8)).await.expect("applied");
+    for owner in Owner::start_both().await {
+        owner.take(&[(1, 5)]);
+        let (zombie, successor) = (owner.unit(1, 5), owner.unit(1, 9));
+        assert!(is_fenced(zombie.shards().apply(batch(5, 1, 8)).await), "it has not begun");
+        zombie.begin().await.expect("begun");
+        owner.take(&[(1, 9)]);
+        successor.begin().await.expect("begun");
+        assert!(is_fenced(zombie.shards().apply(batch(5, 1, 8)).await));
+        assert!(is_fenced(zombie.shards().barrier(shard()).await));
+        let ledger = zombie.ledger();
+        assert!(is_fenced(ledger.open(vec![directory()], Fence(5)).await));
+        assert!(is_fenced(ledger.commit(vec![LedgerChange::Vanished { range: directory() }]).await));
+        assert!(is_fenced(zombie.registry().claim(Vec::new()).await));
+        assert!(is_fenced(zombie.begin().await));
+        assert_eq!(
+            successor.shards().history(shard()).await.expect("a history").0,
+            [],
+            "nothing was applied"
+        );
+        // The fence of the rows is the session's: a higher one would keep its successors out.
+        assert!(successor.shards().apply(batch(77, 1, 8)).await.is_err());
+        successor.shards().apply(batch(9, 1, 8)).await.expect("applied");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -210,46 +215,48 @@ async fn a_unit_newer_than_the_table_begins_when_the_leader_was_asked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_successor_waits_for_a_write_whose_caller_is_gone() {
-    let owner = Owner::start().await;
-    owner.take(&[(1, 5)]);
-    let zombie = owner.unit(1, 5);
-    zombie.begin().await.expect("begun");
-    owner.held.batches.forget_permits(1000);
-    let shards = zombie.shards();
-    let write = tokio::spawn(async move { shards.apply(batch(5, 2, 8)).await });
-    owner.held.arrived.acquire().await.expect("the batch has come").forget();
-    #[expect(clippy::disallowed_methods, reason = "the caller that goes away is what is tested")]
-    write.abort();
-    owner.take(&[(1, 9)]);
-    let successor = owner.unit(1, 9);
-    let wait = Duration::from_millis(200);
-    assert!(tokio::time::timeout(wait, successor.begin()).await.is_err(), "a write is under way");
-    owner.held.batches.add_permits(1000);
-    successor.begin().await.expect("begun");
-    let names = successor.shards().names(shard(), directory()).await.expect("names");
-    assert_eq!(names.len(), 2, "what was under way is there before the successor reads");
+    for owner in Owner::start_both().await {
+        owner.take(&[(1, 5)]);
+        let zombie = owner.unit(1, 5);
+        zombie.begin().await.expect("begun");
+        owner.held.batches.forget_permits(1000);
+        let shards = zombie.shards();
+        let write = tokio::spawn(async move { shards.apply(batch(5, 2, 8)).await });
+        owner.held.arrived.acquire().await.expect("the batch has come").forget();
+        #[expect(clippy::disallowed_methods, reason = "the caller that goes away is what is tested")]
+        write.abort();
+        owner.take(&[(1, 9)]);
+        let successor = owner.unit(1, 9);
+        let wait = Duration::from_millis(200);
+        assert!(tokio::time::timeout(wait, successor.begin()).await.is_err(), "a write is under way");
+        owner.held.batches.add_permits(1000);
+        successor.begin().await.expect("begun");
+        let names = successor.shards().names(shard(), directory()).await.expect("names");
+        assert_eq!(names.len(), 2, "what was under way is there before the successor reads");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_serves_only_while_its_lease_holds() {
-    let owner = Owner::start().await;
-    owner.take(&[(1, 5)]);
-    let unit = owner.unit(1, 5);
-    unit.begin().await.expect("begun");
-    owner.clock.turn(Duration::from_secs(11));
-    says(unit.shards().apply(batch(5, 1, 8)).await, &["worker", "w", "lease is over"]);
-    says(unit.shards().history(shard()).await, &["lease is over"]);
-    says(unit.begin().await, &["lease is over"]);
-    let (ledger, leaf) = (unit.ledger(), leaf(&owner));
-    let (record, excludes) = blocking(move || {
-        let predicate = Predicate::In("StudyInstanceUID".into(), vec!["1".into()]);
-        (ledger.record(&directory()), leaf.excludes(&shard(), &predicate))
-    })
-    .await;
-    says(record, &["lease is over"]);
-    says(excludes, &["lease is over"]);
-    owner.take(&[(1, 5)]);
-    unit.shards().apply(batch(5, 1, 8)).await.expect("its session has outlived the pause");
+    for owner in Owner::start_both().await {
+        owner.take(&[(1, 5)]);
+        let unit = owner.unit(1, 5);
+        unit.begin().await.expect("begun");
+        owner.clock.turn(Duration::from_secs(11));
+        says(unit.shards().apply(batch(5, 1, 8)).await, &["worker", "w", "lease is over"]);
+        says(unit.shards().history(shard()).await, &["lease is over"]);
+        says(unit.begin().await, &["lease is over"]);
+        let (ledger, leaf) = (unit.ledger(), leaf(&owner));
+        let (record, excludes) = blocking(move || {
+            let predicate = Predicate::In("StudyInstanceUID".into(), vec!["1".into()]);
+            (ledger.record(&directory()), leaf.excludes(&shard(), &predicate))
+        })
+        .await;
+        says(record, &["lease is over"]);
+        says(excludes, &["lease is over"]);
+        owner.take(&[(1, 5)]);
+        unit.shards().apply(batch(5, 1, 8)).await.expect("its session has outlived the pause");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -277,4 +284,24 @@ async fn what_is_not_the_owners_is_refused_and_looked_for_elsewhere() {
     let cancel = Arc::new(true.into());
     let cancelled = blocking(move || Leaf::rows(&leaf, &shard(), &query, &cancel, &mut |_| true)).await;
     assert!(matches!(cancelled, Err(StoreError::Query(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_uses_the_stores_of_its_process_without_a_call() {
+    for (owner, needs_call) in Owner::start_both().await.into_iter().zip([true, false]) {
+        owner.take(&[(1, 5)]);
+        let unit = owner.unit(1, 5);
+        unit.begin().await.expect("begun");
+        // Whoever calls finds nobody.
+        owner.lose();
+        let (shards, ledger) = (unit.shards(), unit.ledger());
+        assert_eq!(shards.apply(batch(5, 2, 8)).await.is_err(), needs_call);
+        assert_eq!(ledger.open(vec![directory()], Fence(5)).await.is_err(), needs_call);
+        let change = LedgerChange::Vanished { range: directory() };
+        assert_eq!(ledger.commit(vec![change]).await.is_err(), needs_call);
+        let records = blocking(move || ledger.records(&[directory()])).await;
+        assert_eq!(records.is_err(), needs_call);
+        let names = owner.held.names(shard(), directory()).await.expect("names");
+        assert_eq!(names.len(), if needs_call { 0 } else { 2 });
+    }
 }

@@ -10,9 +10,11 @@ use shardex_catalog::{
     RelativePath, RowBatch, ShardId, SourceName, Value, Values, Warnings, attribute_by_keyword,
 };
 use shardex_daemon::net::{ChannelSettings, Server, ServerSettings};
-use shardex_remote::{Gate, LedgerFileRows, Locator, Map, OwnedStores, Peers, RemoteStores, StoreService};
+use shardex_remote::{
+    Gate, LedgerFileRows, LocalStores, Locator, Map, OwnedStores, Peers, RemoteStores, StoreService,
+};
 use shardex_seams::{Clock, History, ShardWriter, StoreError, StoredName};
-use shardex_shard_store::{Archive, ArchiveSettings, ReadArchive, SourceRoots};
+use shardex_shard_store::{Archive, ArchiveSettings, Moving, ReadArchive, SourceRoots};
 use tokio::sync::{Semaphore, mpsc};
 
 /// Every call is given up after this time.
@@ -119,6 +121,8 @@ pub(crate) struct Owner {
     pub(crate) locator: Arc<Drawn>,
     pub(crate) peers: Arc<Peers>,
     url: String,
+    /// For units of the same process.
+    local: Option<LocalStores>,
     _stop: mpsc::Sender<()>,
     _archive: Archive,
     _folder: tempfile::TempDir,
@@ -127,31 +131,49 @@ pub(crate) struct Owner {
 impl Owner {
     /// Worker `w`, which owns the home and [`shard`], with a lease of ten seconds.
     pub(crate) async fn start() -> Self {
+        Self { local: None, ..Self::start_alone().await }
+    }
+
+    /// As [`Owner::start`], with units of its own process.
+    pub(crate) async fn start_alone() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("archive");
         let archive = Archive::create_or_open(&path, &ArchiveSettings::default()).expect("made");
         let shards = archive.shards(1, SourceRoots::new([(source(), b"/mnt".to_vec())])).expect("started");
+        let pool = Arc::clone(&shards);
         let held = Arc::new(Held { shards, batches: Semaphore::new(1000), arrived: Semaphore::new(0) });
         let clock = Arc::new(Hand::default());
         let gate = Arc::new(Gate::new("w", Arc::clone(&clock) as Arc<dyn Clock>));
+        let read = ReadArchive::open(&path).expect("an archive");
+        let leaves = read.leaves(4);
+        let moving = Moving::new(&archive, pool, Arc::clone(&leaves)).expect("made");
         let stores = OwnedStores {
             shards: Arc::clone(&held) as Arc<dyn ShardWriter>,
             registry: archive.registry(),
             ledger: archive.ledger(),
-            leaf: ReadArchive::open(&path).expect("an archive").leaves(4),
+            leaf: leaves,
             ledger_files: Arc::new(OneFile),
+            parts: Arc::new(read),
+            transfer: Arc::new(moving),
+            session: 7,
         };
         let server = Server::bind(&ServerSettings::new("127.0.0.1:0")).await.expect("bound");
         let url = format!("http://{}", server.address());
         let (stop, stopped) = mpsc::channel(1);
-        let routes = StoreService::new(stores, Arc::clone(&gate)).routes();
+        let routes = StoreService::new(stores.clone(), Arc::clone(&gate)).routes();
         tokio::spawn(server.serve(routes, &[StoreService::NAME], stopped));
         let locator = Arc::new(Drawn(Mutex::new(Arc::new(map(&url, "w")))));
         let peers = Peers::new(|url| ChannelSettings { url: url.to_owned(), ..ChannelSettings::default() });
-        let owner =
-            Self { gate, clock, held, locator, peers, url, _stop: stop, _archive: archive, _folder: folder };
+        let local = Some(LocalStores::new(stores, Arc::clone(&gate)));
+        let (_stop, _archive, _folder) = (stop, archive, folder);
+        let owner = Self { gate, clock, held, locator, peers, url, local, _stop, _archive, _folder };
         owner.take(&[]);
         owner
+    }
+
+    /// Owners whose units are of other processes, and of their own.
+    pub(crate) async fn start_both() -> [Self; 2] {
+        [Self::start().await, Self::start_alone().await]
     }
 
     /// The leader answers: these units are held, and the lease holds for ten seconds.
@@ -172,6 +194,7 @@ impl Owner {
             PATIENCE,
             tokio::runtime::Handle::current(),
         )
+        .with_local(self.local.clone())
     }
 
     /// Says that somebody else owns everything, at a place where nobody listens.
@@ -186,6 +209,7 @@ fn map(url: &str, owner: &str) -> Map {
         home: Some(owner.to_owned()),
         shards: HashMap::from([(shard(), owner.to_owned())]),
         urls: HashMap::from([(owner.to_owned(), url.to_owned())]),
+        ..Map::default()
     }
 }
 

@@ -8,11 +8,10 @@ use std::sync::{Mutex, PoisonError};
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use rusqlite::Connection;
-use shardex_catalog::ShardId;
-use shardex_seams::StoreError;
+use shardex_catalog::{Cell, ShardId};
+use shardex_seams::{KeysOf, ReportParts, ShardPart, StoreError};
 
-use super::{Overview, OverviewOptions, each_shard};
-use crate::layout::Layout;
+use super::{Overview, OverviewOptions, each};
 
 /// Keys in memory at once: about 80 MB.
 const KEYS_MAX: usize = 1 << 20;
@@ -26,30 +25,44 @@ const SERIES: &str = "SELECT DISTINCT t.domain, s.\"SeriesInstanceUID\", NULL, N
 
 /// Fills in the figures of `total` that need all shards.
 pub(super) fn count(
-    layout: &Layout,
+    parts: &dyn ReportParts,
     shards: &[ShardId],
     options: &OverviewOptions,
     total: &mut Overview,
 ) -> Result<(), StoreError> {
-    total.patients = keys(layout, shards, options, PATIENTS)?.0;
-    total.findings.series_in_several_studies = keys(layout, shards, options, SERIES)?.1;
+    total.patients = patients(parts, shards, options)?;
+    total.findings.series_in_several_studies = keys(parts, shards, options, KeysOf::Series)?.1;
     Ok(())
 }
 
-/// Number of keys (the first four columns), and of those with several values of the fifth.
-fn keys(
-    layout: &Layout,
+/// Number of patients.
+pub(super) fn patients(
+    parts: &dyn ReportParts,
     shards: &[ShardId],
     options: &OverviewOptions,
-    sql: &str,
+) -> Result<u64, StoreError> {
+    Ok(keys(parts, shards, options, KeysOf::Patients)?.0)
+}
+
+/// Number of keys, and of those with several values.
+fn keys(
+    parts: &dyn ReportParts,
+    shards: &[ShardId],
+    options: &OverviewOptions,
+    of: KeysOf,
 ) -> Result<(u64, u64), StoreError> {
     let mut passes = 1;
     loop {
         let mut total = (0, 0);
         let mut is_full = false;
         for pass in 0..passes {
-            let counted = Mutex::new(Keys { pass, passes, keys: HashMap::new(), is_full: false });
-            each_shard(layout, shards, options, &|connection| read(connection, sql, &counted))?;
+            let counted = Mutex::new(Keys { keys: HashMap::new(), is_full: false });
+            let part = ShardPart::Keys { of, pass, passes };
+            each(shards, options, &|shard| {
+                parts.of_shard(shard, &part, &options.cancel, &mut |cells| {
+                    counted.lock().unwrap_or_else(PoisonError::into_inner).take(&cells)
+                })
+            })?;
             let counted = counted.into_inner().unwrap_or_else(PoisonError::into_inner);
             is_full |= counted.is_full;
             if is_full {
@@ -72,17 +85,22 @@ enum Seen {
 }
 
 struct Keys {
-    pass: u128,
-    passes: u128,
     keys: HashMap<u128, Seen>,
     is_full: bool,
 }
 
 impl Keys {
-    fn add(&mut self, key: u128, value: u64) {
-        if self.is_full || key % self.passes != self.pass {
-            return;
+    /// Takes a row of [`ShardPart::Keys`]; false once there is no room for more.
+    fn take(&mut self, cells: &[Cell]) -> bool {
+        if let [Cell::Blob(key), Cell::Integer(value)] = cells
+            && let Ok(key) = <[u8; 16]>::try_from(key.as_slice())
+        {
+            self.add(u128::from_le_bytes(key), value.cast_unsigned());
         }
+        !self.is_full
+    }
+
+    fn add(&mut self, key: u128, value: u64) {
         match self.keys.entry(key) {
             Entry::Occupied(mut entry) if *entry.get() != Seen::One(value) => {
                 entry.insert(Seen::Several);
@@ -96,8 +114,18 @@ impl Keys {
     }
 }
 
-fn read(connection: &Connection, sql: &str, keys: &Mutex<Keys>) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare(sql)?;
+/// The keys of one shard, as rows.
+pub(super) fn keys_of_shard(
+    connection: &Connection,
+    of: KeysOf,
+    pass: u32,
+    passes: u32,
+    to: &mut dyn FnMut(Vec<Cell>) -> bool,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(match of {
+        KeysOf::Patients => PATIENTS,
+        KeysOf::Series => SERIES,
+    })?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let mut hasher = blake3::Hasher::new();
@@ -113,14 +141,15 @@ fn read(connection: &Connection, sql: &str, keys: &Mutex<Keys>) -> rusqlite::Res
                 }
             }
         }
+        let key: [u8; 16] = first(hasher.finalize().as_bytes());
+        if u128::from_le_bytes(key) % u128::from(passes.max(1)) != u128::from(pass) {
+            continue;
+        }
         let value = row
             .get_ref(4)?
             .as_str_or_null()?
             .map_or(0, |text| u64::from_le_bytes(first(blake3::hash(text.as_bytes()).as_bytes())));
-        let key = u128::from_le_bytes(first(hasher.finalize().as_bytes()));
-        let mut keys = keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.add(key, value);
-        if keys.is_full {
+        if !to(vec![Cell::Blob(key.to_vec()), Cell::Integer(value.cast_signed())]) {
             break;
         }
     }
@@ -138,17 +167,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passes_part_the_keys_and_notice_a_second_value() {
-        let mut counts = (0, 0);
-        for pass in 0..4 {
-            let mut keys = Keys { pass, passes: 4, keys: HashMap::new(), is_full: false };
-            for key in 0..100 {
-                keys.add(key, 1);
-                keys.add(key, if key == 7 { 2 } else { 1 });
-            }
-            counts.0 += keys.keys.len();
-            counts.1 += keys.keys.values().filter(|seen| **seen == Seen::Several).count();
+    fn a_second_value_is_noticed_and_memory_is_bounded() {
+        let mut keys = Keys { keys: HashMap::new(), is_full: false };
+        for key in 0..100 {
+            keys.add(key, 1);
+            keys.add(key, if key == 7 { 2 } else { 1 });
         }
-        assert_eq!(counts, (100, 1));
+        let several = keys.keys.values().filter(|seen| **seen == Seen::Several).count();
+        assert_eq!((keys.keys.len(), several, keys.is_full), (100, 1, false));
+        (0..=KEYS_MAX as u128).for_each(|key| keys.add(key, 1));
+        assert!(keys.is_full);
     }
 }

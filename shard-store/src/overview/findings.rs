@@ -113,11 +113,15 @@ pub(super) fn of_shard(connection: &Connection, today: &str) -> rusqlite::Result
         findings.series_before_study = row.get(1)?;
         Ok(())
     })?;
-    findings.varied_series =
-        connection.query_row(OF_STACKS, params![HEADERS_OF_SERIES_MAX.cast_signed()], |row| row.get(0))?;
+    findings.varied_series = varied_series(connection, HEADERS_OF_SERIES_MAX)?;
     findings.shared_sop_instance_uids = connection.query_row(OF_TWINS, [], |row| row.get(0))?;
     findings.copies =
         connection
             .query_row("SELECT coalesce(sum(n_files - n_live), 0) FROM study_header", [], |row| row.get(0))?;
     Ok(findings)
+}
+
+/// Series with more headers than this.
+pub(super) fn varied_series(connection: &Connection, headers_max: u64) -> rusqlite::Result<u64> {
+    connection.query_row(OF_STACKS, params![headers_max.cast_signed()], |row| row.get(0))
 }

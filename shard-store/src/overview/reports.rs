@@ -1,123 +1,35 @@
-//! What the findings count, row by row, from one shard after the other.
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+//! What the findings count, row by row.
 
 use rusqlite::Connection;
 use shardex_catalog::{Cell, View};
-use shardex_seams::StoreError;
 
-use super::{CACHE_BYTES, INSTRUCTIONS_BETWEEN_CHECKS, interrupted};
-use crate::archive::ReadArchive;
 use crate::leaf::cell;
-use crate::schema::{SHARD, defined_view};
-use crate::sqlite;
+use crate::schema::defined_view;
 
-/// A report whose rows come from shards alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShardReport {
-    /// Studies whose dates cannot be right, one row for each problem.
-    Dates,
-    /// Studies whose files disagree on patient, date or institution.
-    SplitStudies,
-    /// Files that share their SOPInstanceUID with another file of the shard.
-    Duplicates,
-}
-
-impl ShardReport {
-    /// Names of the columns.
-    #[must_use]
-    pub fn columns(self) -> &'static [&'static str] {
-        match self {
-            Self::Dates => &[
-                "problem",
-                "domain",
-                "StudyInstanceUID",
-                "PatientID",
-                "StudyDate",
-                "other_date",
-                "instances",
-            ],
-            Self::SplitStudies => {
-                &["keyword", "domain", "StudyInstanceUID", "n_values", "values", "instances"]
-            }
-            Self::Duplicates => &[
-                "role",
-                "domain",
-                "SOPInstanceUID",
-                "StudyInstanceUID",
-                "SeriesInstanceUID",
-                "source",
-                "path",
-                "size",
-                "same_content",
-                "sharing_instances",
-            ],
-        }
-    }
-
-    fn sql(self) -> String {
-        match self {
-            Self::Dates => dates(),
-            Self::SplitStudies => split_studies(),
-            Self::Duplicates => duplicates(),
-        }
-    }
-}
-
-impl ReadArchive {
-    /// Streams the rows of a report, shards ascending, until `row` returns false. `today` is
-    /// `YYYYMMDD`; dates after it lie in the future.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the first shard that cannot be read.
-    pub fn report(
-        &self,
-        report: ShardReport,
-        today: &str,
-        cancel: &Arc<AtomicBool>,
-        row: &mut dyn FnMut(Vec<Cell>) -> bool,
-    ) -> Result<(), StoreError> {
-        let sql = report.sql();
-        for shard in self.shards()? {
-            let path = self.layout().shard(&shard);
-            let Some(mut connection) = sqlite::open_reader(&path, &SHARD, CACHE_BYTES)? else { continue };
-            let stop = Arc::clone(cancel);
-            let goes_on = connection
-                .progress_handler(INSTRUCTIONS_BETWEEN_CHECKS, Some(move || stop.load(Ordering::Relaxed)))
-                .and_then(|()| run(&connection, &sql, today, row))
-                .map_err(|error| interrupted(&path, error))?;
-            if !goes_on {
-                break;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn run(
+/// Streams the rows of a statement to `row` until that returns false. `today` is its only parameter.
+pub(super) fn run(
     connection: &Connection,
     sql: &str,
-    today: &str,
+    today: Option<&str>,
     row: &mut dyn FnMut(Vec<Cell>) -> bool,
-) -> rusqlite::Result<bool> {
+) -> rusqlite::Result<()> {
     let mut statement = connection.prepare(sql)?;
     let width = statement.column_count();
-    if statement.parameter_count() > 0 {
+    if let Some(today) = today {
         statement.raw_bind_parameter(1, today)?;
     }
     let mut rows = statement.raw_query();
     while let Some(found) = rows.next()? {
         let cells = (0..width).map(|at| found.get_ref(at).map(cell)).collect::<rusqlite::Result<_>>()?;
         if !row(cells) {
-            return Ok(false);
+            break;
         }
     }
-    Ok(true)
+    Ok(())
 }
 
 /// One arm for each problem. A study is listed once a problem, with its earliest date.
-fn dates() -> String {
+pub(super) fn dates() -> String {
     let study = |problem: &str, other: &str, having: &str| {
         format!(
             "SELECT '{problem}', t.domain, t.\"StudyInstanceUID\", min(t.\"PatientID\"), min(t.\"StudyDate\"), {other}, \
@@ -139,7 +51,7 @@ fn dates() -> String {
     .join(" UNION ALL ")
 }
 
-fn split_studies() -> String {
+pub(super) fn split_studies() -> String {
     let arm = |keyword: &str, alias: char, from: &str| {
         format!(
             "SELECT '{keyword}', domain, uid, count(*), group_concat(value || ' (' || n || ')', ', '), sum(n) FROM (\
@@ -156,7 +68,7 @@ fn split_studies() -> String {
     .join(" UNION ALL ")
 }
 
-fn duplicates() -> String {
+pub(super) fn duplicates() -> String {
     let files = defined_view(View::Files);
     let expression = |name: &str| &files.column(name).expect("a column of view files").expression;
     format!(
@@ -182,15 +94,22 @@ fn duplicates() -> String {
 
 #[cfg(test)]
 mod tests {
+    use shardex_seams::ShardPart;
+
     use super::*;
+    use crate::schema::SHARD;
 
     #[test]
     fn every_report_is_valid_and_as_wide_as_it_says() {
         let connection = Connection::open_in_memory().expect("memory");
         SHARD.migrations.iter().for_each(|step| connection.execute_batch(&step()).expect("valid DDL"));
-        for report in [ShardReport::Dates, ShardReport::SplitStudies, ShardReport::Duplicates] {
-            let statement = connection.prepare(&report.sql()).expect("valid");
-            assert_eq!(statement.column_count(), report.columns().len(), "{report:?}");
+        let reports = [
+            (ShardPart::Dates { today: String::new() }, dates()),
+            (ShardPart::SplitStudies, split_studies()),
+            (ShardPart::Duplicates, duplicates()),
+        ];
+        for (part, sql) in reports {
+            assert_eq!(connection.prepare(&sql).expect("valid").column_count(), part.width(), "{part:?}");
         }
     }
 }

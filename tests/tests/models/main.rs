@@ -5,6 +5,7 @@
 
 mod check;
 mod claims;
+mod moves;
 mod owners;
 mod sessions;
 mod units;
@@ -212,6 +213,57 @@ mod shard_owners {
             without(|rules| rules.term_is_checked = false),
             "no complete answer lacks a row",
         );
+    }
+}
+
+mod shard_moves {
+    use super::*;
+    use moves::{Moves, Rules};
+
+    fn without(change: impl Fn(&mut Rules)) -> Moves {
+        let mut rules = Rules::ALL;
+        change(&mut rules);
+        Moves { rules, orders: 2, restarts: 1, rows: 2 }
+    }
+
+    #[test]
+    fn hold() {
+        holds("moves", without(|_| ()), 1000);
+    }
+
+    #[test]
+    fn need_a_last_pass_that_stops_writes() {
+        let model = without(|rules| rules.last_pass_stops_writes = false);
+        fails("moves, no last_pass_stops_writes", model, "no answer lacks a row");
+    }
+
+    #[test]
+    fn need_a_shard_to_be_nobodys_in_between() {
+        fails("moves, no release", without(|rules| rules.released_before_named = false), "one worker serves");
+    }
+
+    #[test]
+    fn need_moves_to_be_told_apart() {
+        let model = without(|rules| rules.move_is_compared = false);
+        fails("moves, no move_is_compared", model, "no answer lacks a row");
+    }
+
+    #[test]
+    fn need_processes_of_the_owner_to_be_told_apart() {
+        let model = without(|rules| rules.process_is_compared = false);
+        fails("moves, no process_is_compared", model, "no answer lacks a row");
+    }
+
+    #[test]
+    fn need_a_shard_in_its_place_before_it_is_served() {
+        let model = without(|rules| rules.installed_before_served = false);
+        fails("moves, no installed_before_served", model, "no answer lacks a row");
+    }
+
+    #[test]
+    fn need_a_file_to_be_removed_last() {
+        let model = without(|rules| rules.removed_last = false);
+        fails("moves, no removed_last", model, "no answer lacks a row");
     }
 }
 

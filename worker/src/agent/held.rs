@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use shardex_catalog::{Fence, Placement, Span};
 use shardex_proto::v1::unit_report::End;
-use shardex_proto::v1::{UnitFinished, UnitGrant, UnitKind, UnitReport, UnitTotals, WorkerOrders};
+use shardex_proto::v1::{self, UnitFinished, UnitGrant, UnitKind, UnitReport, UnitTotals, WorkerOrders};
 use tokio::sync::Notify;
 
 use super::options::{settings, source_in, span_in, span_out};
 use super::{AgentSettings, UnitStores};
 use crate::ingest::{Control, SourceRoot};
 use crate::outcome::{Ended, Outcome};
-use crate::progress::Progress;
+use crate::progress::{Progress, SlowDirectory};
 use crate::unit::{RootSeen, Task, Unit, UnitOutcome, run_unit};
 
 /// Units by number and fence: the same unit may come back under a higher one.
@@ -266,6 +266,7 @@ fn totals_so_far(progress: &Progress) -> UnitTotals {
         bytes: now.bytes,
         states: now.states.iter().map(|(state, count)| (state.to_string(), *count)).collect(),
         estimate: now.estimate,
+        slowest: progress.slowest().into_iter().map(slow).collect(),
         ..UnitTotals::default()
     }
 }
@@ -285,5 +286,15 @@ fn totals_of(outcome: &Outcome) -> UnitTotals {
         deleted: outcome.deleted,
         moved: outcome.moved,
         estimate: None,
+        slowest: Vec::new(),
+    }
+}
+
+fn slow(slow: SlowDirectory) -> v1::SlowDirectory {
+    v1::SlowDirectory {
+        source: String::new(),
+        directory: slow.directory.as_bytes().to_vec().into(),
+        milliseconds: u64::try_from(slow.time.as_millis()).unwrap_or(u64::MAX),
+        files: slow.files,
     }
 }

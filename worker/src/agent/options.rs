@@ -20,6 +20,7 @@ pub(super) fn settings(options: &v1::JobOptions, placement: Placement) -> Result
         None => defaults.readers,
     };
     Ok(Settings {
+        files_per_second: options.files_per_second,
         extract: shardex_extract::Settings { digest, ..defaults.extract },
         readers,
         filters: Filters::new(&options.include, &options.exclude).map_err(|error| error.to_string())?,

@@ -6,14 +6,18 @@ use std::time::Duration;
 
 use clap::Args;
 use shardex_catalog::{Institutions, PartitionScheme, Placement, SITES_MAX_DEFAULT};
-use shardex_coordinator::cluster::{ClusterService, ClusterSettings, EtcdSettings, StateKeeper};
+use shardex_coordinator::cluster::{
+    ClusterService, ClusterSettings, EtcdSettings, EtcdStore, StateKeeper, recover,
+};
 use shardex_daemon::SystemClock;
 use shardex_daemon::net::Server;
+use shardex_seams::StateStore;
 use shardex_shard_store::{StateFolder, placement_to_text};
 
 use super::{chance, run_role, say_listening, stopping};
 use crate::args::Network;
 use crate::exit::ExitCode;
+use crate::output;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -55,6 +59,9 @@ pub(crate) struct Coordinator {
     /// Seconds for which what a worker holds is its own after it reported.
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(2..=3600))]
     lease_seconds: u32,
+    /// Make a state that was put back from a backup usable, and end. Coordinators refuse to lead before.
+    #[arg(long)]
+    recover_state: bool,
     #[command(flatten)]
     network: Network,
 }
@@ -75,7 +82,22 @@ pub(crate) fn run(coordinator: &Coordinator) -> anyhow::Result<ExitCode> {
         Some(folder) => StateKeeper::Alone(folder.state()),
         None => StateKeeper::Etcd(etcd(coordinator)?),
     };
+    if coordinator.recover_state {
+        return run_role("coordinator", recover_state(keeper));
+    }
     run_role("coordinator", serve(coordinator, settings, keeper))
+}
+
+async fn recover_state(keeper: StateKeeper) -> anyhow::Result<()> {
+    let store: Arc<dyn StateStore> = match keeper {
+        StateKeeper::Alone(store) => store,
+        StateKeeper::Etcd(settings) => Arc::new(EtcdStore::connect(&settings).await?),
+    };
+    recover(&*store).await?;
+    output::say(
+        "the state is usable again: a coordinator may lead, and workers are asked anew what they hold",
+    );
+    Ok(())
 }
 
 fn etcd(coordinator: &Coordinator) -> anyhow::Result<EtcdSettings> {

@@ -98,6 +98,9 @@ pub(crate) struct Submit {
     /// Workers that may read one source at once [default: all].
     #[arg(long, value_name = "N")]
     workers_max: Option<u32>,
+    /// Files opened a second at most by each worker, to spare a storage that others work with [default: no limit].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..))]
+    files_per_second: Option<u32>,
     /// Jobs of a higher priority go first.
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     priority: i32,
@@ -182,7 +185,7 @@ pub(crate) fn run(job: Job) -> anyhow::Result<ExitCode> {
 fn order(submit: &Submit) -> anyhow::Result<v1::SubmitRequest> {
     let source = |text: &String| {
         let (name, domain) = text.split_once('@').unwrap_or((text, ""));
-        v1::JobSource { name: name.to_owned(), domain: domain.to_owned() }
+        v1::JobSource { name: name.to_owned(), domain: domain.to_owned(), totals: None }
     };
     let digest = match submit.digest {
         DigestName::Header => "header",
@@ -201,8 +204,11 @@ fn order(submit: &Submit) -> anyhow::Result<v1::SubmitRequest> {
             digest: digest.to_owned(),
             readers: submit.readers,
             workers_max: submit.workers_max,
+            files_per_second: submit.files_per_second,
         }),
         priority: submit.priority,
+        // The client may have to say it twice, to another leader.
+        request_id: format!("{:016x}", super::random()),
     })
 }
 
@@ -267,6 +273,7 @@ fn watch(job: u64, common: &Common) -> anyhow::Result<ExitCode> {
         if cancel.load(std::sync::atomic::Ordering::Relaxed) {
             return Ok(ExitCode::Interrupted);
         }
-        runtime.block_on(tokio::time::sleep(WATCH_EVERY));
+        // Made inside: a timer belongs to the runtime that is entered.
+        runtime.block_on(async { tokio::time::sleep(WATCH_EVERY).await });
     }
 }

@@ -3,6 +3,7 @@
 mod coordinator;
 mod directory;
 mod job;
+mod moves;
 mod owner;
 mod router;
 mod shards;

@@ -13,11 +13,13 @@ use shardex_remote::{Gate, LedgerFileRows, Map, OwnedStores};
 use shardex_seams::{Ledger, StoreError};
 use shardex_shard_router::ledger_files_row;
 use shardex_shard_store::{
-    Archive, ArchiveSettings, ReadArchive, ShardPool, SourceRoots, placement_from_text, placement_to_text,
+    Archive, ArchiveSettings, LeafPool, Moving, ReadArchive, ShardPool, SourceRoots, placement_from_text,
+    placement_to_text,
 };
 use shardex_worker::agent::{Mount, Owner};
 
 use super::directory::Directory;
+use super::moves::arrived;
 
 /// Connections to shards that are kept for the next query.
 const IDLE_CONNECTIONS: usize = 64;
@@ -29,6 +31,10 @@ pub(super) struct Folder {
     archive: Archive,
     read: ReadArchive,
     shards: Arc<ShardPool>,
+    leaves: Arc<LeafPool>,
+    moving: Arc<Moving>,
+    folder_id: String,
+    session: u64,
     placement: String,
     is_home: bool,
     gate: Arc<Gate>,
@@ -44,6 +50,7 @@ impl Folder {
         path: &Path,
         placement: &str,
         mounts: &[Mount],
+        session: u64,
         gate: Arc<Gate>,
         directory: Arc<Directory>,
     ) -> anyhow::Result<Self> {
@@ -55,11 +62,29 @@ impl Folder {
         let is_home = !archive.ledger().positions().await?.is_empty();
         let placement = placement_to_text(archive.placement()).map_err(anyhow::Error::msg)?;
         let read = ReadArchive::open(path)?;
+        let leaves = read.leaves(IDLE_CONNECTIONS);
+        let moving = Arc::new(Moving::new(&archive, Arc::clone(&shards), Arc::clone(&leaves))?);
+        moving.arrived()?.iter().for_each(|arrived| gate.expect(&arrived.shard));
+        let folder_id = moving.folder_id()?;
         let domains = super::super::reading::domains_of(archive.state()).await?;
         let domains = Arc::new(RwLock::new(domains));
         let roots = mounts.iter().map(|mount| (mount.name.to_string(), mount.root.clone()));
         let roots = Arc::new(roots.collect());
-        Ok(Self { archive, read, shards, placement, is_home, gate, directory, domains, roots })
+        Ok(Self {
+            archive,
+            read,
+            shards,
+            leaves,
+            moving,
+            folder_id,
+            session,
+            placement,
+            is_home,
+            gate,
+            directory,
+            domains,
+            roots,
+        })
     }
 
     /// The stores as the service takes them.
@@ -68,13 +93,21 @@ impl Folder {
             shards: Arc::clone(&self.shards) as _,
             registry: self.archive.registry(),
             ledger: self.archive.ledger(),
-            leaf: self.read.leaves(IDLE_CONNECTIONS),
+            leaf: Arc::clone(&self.leaves) as _,
             ledger_files: Arc::new(LedgerRows {
                 read: self.read.clone(),
                 domains: Arc::clone(&self.domains),
                 roots: Arc::clone(&self.roots),
             }),
+            parts: Arc::new(self.read.clone()),
+            transfer: Arc::clone(&self.moving) as _,
+            session: self.session,
         }
+    }
+
+    /// The shards that come and go.
+    pub(super) fn moving(&self) -> Arc<Moving> {
+        Arc::clone(&self.moving)
     }
 
     /// Empties the logs into their files: the end of a worker.
@@ -108,6 +141,8 @@ impl Owner for Folder {
             is_home: self.is_home,
             highest_fence: self.archive.highest_fence().0,
             placement: self.placement.clone(),
+            arrived: arrived(&self.moving).map_err(|error| error.to_string())?,
+            folder_id: self.folder_id.clone(),
         })
     }
 

@@ -1,31 +1,32 @@
 //! `shardex router`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::Args;
 use shardex_catalog::Cell;
-use shardex_coordinator::cluster::Client;
+use shardex_coordinator::cluster::{Client, ClientError};
 use shardex_daemon::SystemClock;
 use shardex_daemon::net::Server;
-use shardex_proto::v1::WatchMapRequest;
+use shardex_proto::v1::{self, WatchMapRequest};
 use shardex_remote::{LedgerFileRows, Locator, Map, Peers, RemoteLeaf};
 use shardex_seams::StoreError;
-use shardex_shard_router::{
-    LedgerFiles, QueryService, ReportRequest, Reports, RowSink, ServiceSettings, Settings,
-};
-use shardex_shard_store::view_columns;
+use shardex_shard_router::{LedgerFiles, QueryService, ServiceSettings, Settings};
+use shardex_shard_store::{placement_from_text, view_columns};
 
 use super::directory::Directory;
 use super::{run_role, say_listening, stopping};
 use crate::args::Network;
 use crate::exit::ExitCode;
+use crate::reports::{About, FromStores, KnownJob, KnownSource, Writing};
 
 /// How long a question looks for a coordinator that leads.
 const LEADER_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a question waits for a shard that does not answer.
 const SHARD_PATIENCE: Duration = Duration::from_secs(3);
+/// The last jobs that a status shows.
+const JOBS: u32 = 20;
 /// Time before the map is watched again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -59,18 +60,20 @@ async fn serve(router: &Router) -> anyhow::Result<()> {
     let server = Server::bind(&server_settings).await?;
     let channels = router.coordinator.iter().map(|url| network.channel(url)).collect();
     let client = Client::new(channels, LEADER_PATIENCE);
-    let directory = Directory::new(client.clone());
+    let (directory, leader) = (Directory::new(client.clone()), client.clone());
     tokio::spawn(watch(client, Arc::clone(&directory)));
     let channel = network.clone();
     let peers = Peers::new(move |url| channel.channel(url));
     let handle = tokio::runtime::Handle::current();
     let locator = directory as Arc<dyn Locator>;
+    let leader = FromLeader { client: leader, handle: handle.clone() };
     let leaf = Arc::new(RemoteLeaf::new(peers, locator, handle, SHARD_PATIENCE));
     let mut settings = Settings::new(Arc::new(SystemClock), view_columns);
     settings.rows_max = router.max_rows;
+    let reports = FromStores::new(Arc::clone(&leaf) as _, Arc::new(leader));
     let answers =
         shardex_shard_router::Router::new(Arc::clone(&leaf) as _, Arc::new(AtHome(leaf)), settings)?;
-    let answers = answers.with_reports(Arc::new(NoReports));
+    let answers = answers.with_reports(Arc::new(reports));
     let bounds = ServiceSettings { queries_max: router.max_queries.into(), ..ServiceSettings::default() };
     let service = QueryService::new(Arc::new(answers), &bounds, server.ending());
     let (_, stopping) = stopping()?;
@@ -103,20 +106,44 @@ impl LedgerFiles for AtHome {
     }
 }
 
-/// What is made from the files of one archive's folder.
-struct NoReports;
+/// What the leader knows of jobs and sources.
+struct FromLeader {
+    client: Client,
+    handle: tokio::runtime::Handle,
+}
 
-impl Reports for NoReports {
-    fn report(
-        &self,
-        _request: &ReportRequest,
-        _cancel: &Arc<AtomicBool>,
-        _sink: &mut dyn RowSink,
-    ) -> Result<(), StoreError> {
-        Err(StoreError::Query(
-            "a cluster's router answers `search`, `sql`, `files`, `tree`, `show` and `report conflicts`; ask other \
-             things of each worker's folder with --archive, or put them as SQL"
-                .to_owned(),
-        ))
+impl Writing for FromLeader {
+    fn about(&self) -> Result<About, StoreError> {
+        let away = |error: ClientError| StoreError::Away {
+            store: "the coordinator".to_owned(),
+            detail: error.to_string(),
+        };
+        let asked = self.handle.block_on(async {
+            let jobs = self.client.list(v1::ListJobsRequest { limit: JOBS }).await?;
+            let one = v1::ShardsRequest { after: String::new(), limit: 1 };
+            Ok((jobs.jobs, self.client.shards(one).await?.placement))
+        });
+        let (jobs, placement) = asked.map_err(away)?;
+        let sources: BTreeMap<_, _> = jobs
+            .iter()
+            .flat_map(|job| &job.sources)
+            .map(|source| (source.name.clone(), source.domain.clone()))
+            .collect();
+        let known = |(name, domain)| KnownSource { name, domain, root: None };
+        Ok(About {
+            partition: placement_from_text(&placement).ok().map(|placement| placement.scheme),
+            sources: sources.into_iter().map(known).collect(),
+            // Oldest first, as an archive has them.
+            jobs: jobs.into_iter().rev().map(job).collect(),
+        })
+    }
+}
+
+fn job(job: v1::Job) -> KnownJob {
+    KnownJob {
+        outcome: job.ended_ns.map(|_| job.state),
+        files: job.totals.map_or(0, |totals| totals.files),
+        began_ns: job.began_ns,
+        ended_ns: job.ended_ns,
     }
 }

@@ -5,11 +5,16 @@ use std::io::Write;
 use serde_json::{Map, Value as Json, json};
 use shardex_proto::v1;
 
-use crate::output::{self, Table, duration, escaped, grouped};
+use crate::output::{self, Table, byte_size, duration, escaped, grouped};
 
 /// A job for a machine.
 pub(super) fn job_json(job: &v1::Job) -> Json {
-    let sources: Vec<_> = job.sources.iter().map(|source| source.name.clone()).collect();
+    let source = |source: &v1::JobSource| {
+        let totals = source.totals.as_ref().map(totals_json);
+        json!({ "name": source.name, "domain": source.domain, "totals": totals })
+    };
+    let sources: Vec<_> = job.sources.iter().map(source).collect();
+    let slowest = job.totals.iter().flat_map(|totals| &totals.slowest).map(slow_json);
     json!({
         "job": job.job,
         "state": job.state,
@@ -19,6 +24,7 @@ pub(super) fn job_json(job: &v1::Job) -> Json {
         "ended_ns": job.ended_ns,
         "totals": job.totals.as_ref().map(totals_json),
         "unreadable_directories": job.unreadable_directories,
+        "slowest_directories": slowest.collect::<Vec<_>>(),
         "held": job.held,
         "units": job.units.iter().map(unit_json).collect::<Vec<_>>(),
         "dead": job.dead.iter().map(unit_json).collect::<Vec<_>>(),
@@ -46,6 +52,15 @@ fn totals_json(totals: &v1::UnitTotals) -> Json {
         "deleted": totals.deleted,
         "moved": totals.moved,
         "estimated_files": totals.estimate,
+    })
+}
+
+fn slow_json(slow: &v1::SlowDirectory) -> Json {
+    json!({
+        "source": slow.source,
+        "directory": String::from_utf8_lossy(&slow.directory),
+        "milliseconds": slow.milliseconds,
+        "files": slow.files,
     })
 }
 
@@ -140,8 +155,68 @@ pub(super) fn job(to: &mut impl Write, job: &v1::Job, per_second: Option<f64>) -
     if job.unreadable_directories > 0 {
         writeln!(to, "{} directories could not be read", grouped(job.unreadable_directories))?;
     }
+    by_source(to, job)?;
+    slowest(to, &totals.slowest)?;
     units(to, "units", &job.units)?;
     units(to, "given up (`shardex job retry` tries them again)", &job.dead)
+}
+
+/// What was done of each source, and what is wrong with its files.
+fn by_source(to: &mut impl Write, job: &v1::Job) -> std::io::Result<()> {
+    let mut table = Table::new(&[
+        "source",
+        "files",
+        "of about",
+        "done",
+        "size",
+        "indexed",
+        "warnings",
+        "quarantined",
+        "other",
+    ]);
+    for source in &job.sources {
+        let totals = source.totals.clone().unwrap_or_default();
+        let state = |name: &str| totals.states.get(name).copied().unwrap_or_default();
+        let (indexed, warnings, quarantined) = (state("indexed"), state("warning"), state("quarantined"));
+        let other = totals.states.values().sum::<u64>().saturating_sub(indexed + warnings + quarantined);
+        let estimate = totals.estimate.filter(|estimate| *estimate > 0);
+        let done = estimate.map(|estimate| format!("{:.0} %", share(totals.files, estimate)));
+        table.row([
+            source.name.clone(),
+            grouped(totals.files),
+            estimate.map_or_else(String::new, grouped),
+            done.unwrap_or_default(),
+            byte_size(totals.bytes),
+            grouped(indexed),
+            grouped(warnings),
+            grouped(quarantined),
+            grouped(other),
+        ]);
+    }
+    writeln!(to)?;
+    table.write(to, true)
+}
+
+/// Percent, at most 100.
+fn share(part: u64, whole: u64) -> f64 {
+    (part as f64 / whole as f64 * 100.0).min(100.0)
+}
+
+fn slowest(to: &mut impl Write, slowest: &[v1::SlowDirectory]) -> std::io::Result<()> {
+    if slowest.is_empty() {
+        return Ok(());
+    }
+    writeln!(to, "\nslowest directories now")?;
+    let mut table = Table::new(&["source", "directory", "readers' time", "files"]);
+    for slow in slowest {
+        table.row([
+            slow.source.clone(),
+            escaped(&String::from_utf8_lossy(&slow.directory)).into_owned(),
+            duration(slow.milliseconds as f64 / 1e3),
+            grouped(slow.files),
+        ]);
+    }
+    table.write(to, true)
 }
 
 fn units(to: &mut impl Write, title: &str, units: &[v1::Unit]) -> std::io::Result<()> {

@@ -14,13 +14,14 @@ use shardex_coordinator::cluster::Client;
 use shardex_daemon::SystemClock;
 use shardex_daemon::net::{Routes, Server};
 use shardex_proto::v1::{WorkerOrders, WorkerReport};
-use shardex_remote::{Gate, Peers, RemoteStores, StoreService};
+use shardex_remote::{Gate, LocalStores, Locator, Peers, RemoteStores, ShardFetcher, StoreService};
 use shardex_shard_store::placement_from_text;
 use shardex_worker::Stores;
 use shardex_worker::agent::{Agent, AgentSettings, Mount, Owner, Reports, UnitStores};
 use tokio::sync::{Notify, watch};
 
 use super::directory::Directory;
+use super::moves::Mover;
 use super::owner::Folder;
 use super::{random, run_role, say_listening, stopping};
 use crate::args::Network;
@@ -104,7 +105,8 @@ async fn serve(worker: &Worker, mounts: Vec<Mount>) -> anyhow::Result<()> {
         Some(path) => {
             let placement = placement(&client, worker, session, stop.clone()).await?;
             let folder =
-                Folder::open(path, &placement, &mounts, Arc::clone(&gate), Arc::clone(&directory)).await?;
+                Folder::open(path, &placement, &mounts, session, Arc::clone(&gate), Arc::clone(&directory))
+                    .await?;
             Some(Arc::new(folder))
         }
         None => None,
@@ -116,14 +118,27 @@ async fn serve(worker: &Worker, mounts: Vec<Mount>) -> anyhow::Result<()> {
         None => (Routes::default(), &[]),
     };
     let channel = network.clone();
+    let local = folder.as_ref().map(|folder| LocalStores::new(folder.stores(), Arc::clone(&gate)));
+    let peers = Peers::new(move |url| channel.channel(url));
+    let handle = tokio::runtime::Handle::current();
+    let locator = Arc::clone(&directory) as Arc<dyn Locator>;
+    let fetcher =
+        Arc::new(ShardFetcher::new(&worker.name, Arc::clone(&peers), locator, handle, REPORT_PATIENCE));
     let stores = RemoteUnits {
-        peers: Peers::new(move |url| channel.channel(url)),
-        directory,
+        local,
+        peers,
+        directory: Arc::clone(&directory),
         clock: Arc::clone(&clock),
         handle: tokio::runtime::Handle::current(),
     };
     let owner = folder.clone().map(|folder| folder as Arc<dyn Owner>);
     let agent = Agent::new(settings, Arc::new(Leader(client)), owner, Arc::new(stores), clock);
+    if let Some(folder) = &folder {
+        let (moving, gate) = (folder.moving(), Arc::clone(&gate));
+        let mover =
+            Mover { worker: worker.name.clone(), moving, fetcher, gate, directory, wake: agent.waker() };
+        tokio::spawn(mover.run());
+    }
     tokio::spawn(fetch_tables(gate, agent.waker()));
     say_listening(&server, server_settings.tls.is_some())?;
     let running = tokio::spawn(agent.run(stop));
@@ -181,8 +196,9 @@ impl Reports for Leader {
     }
 }
 
-/// The stores of the cluster, for a unit.
+/// The stores of the cluster, for a unit; those of this process are used without a call.
 struct RemoteUnits {
+    local: Option<LocalStores>,
     peers: Arc<Peers>,
     directory: Arc<Directory>,
     clock: Arc<SystemClock>,
@@ -200,7 +216,8 @@ impl UnitStores for RemoteUnits {
             fence,
             STORE_PATIENCE,
             self.handle.clone(),
-        );
+        )
+        .with_local(self.local.clone());
         stores.begin().await.map_err(|error| error.to_string())?;
         Ok(Stores {
             shards: stores.shards(),

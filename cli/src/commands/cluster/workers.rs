@@ -13,6 +13,7 @@ use crate::output::{self, Table, byte_size, duration};
 
 pub(crate) const WORKER_EXAMPLES: &str = "Examples:
   shardex workers list --coordinator http://127.0.0.1:7500
+  shardex workers drain w3 --coordinator http://127.0.0.1:7500
   shardex workers forget w3 --coordinator http://127.0.0.1:7500";
 
 #[derive(Debug, Subcommand)]
@@ -24,7 +25,20 @@ pub(crate) enum Workers {
     /// Give up a worker that will not come back: what it owned is filled again from the files by the next job.
     #[command(after_help = "Examples:
   shardex workers forget w3 --coordinator http://127.0.0.1:7500")]
-    Forget(Forget),
+    Forget(One),
+    /// Give a worker no more units and shards, and move its shards to others, before it is taken away.
+    #[command(after_help = "Examples:
+  shardex workers drain w3 --coordinator http://127.0.0.1:7500
+  shardex shards list --coordinator http://127.0.0.1:7500
+
+Nothing is lost, and queries go on: each shard is copied while it is written and read. When it holds no shards any
+more, stop it (SIGTERM), and forget it.")]
+    Drain(One),
+    /// Take that back: it gets units and shards again. What has moved stays where it is.
+    #[command(after_help = "Examples:
+  shardex workers undrain w3 --coordinator http://127.0.0.1:7500
+  shardex shards rebalance --coordinator http://127.0.0.1:7500")]
+    Undrain(One),
 }
 
 #[derive(Debug, Args)]
@@ -37,7 +51,7 @@ pub(crate) struct WorkerList {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Forget {
+pub(crate) struct One {
     /// Its name.
     worker: String,
     #[command(flatten)]
@@ -45,19 +59,25 @@ pub(crate) struct Forget {
 }
 
 pub(crate) fn run(command: &Workers) -> anyhow::Result<ExitCode> {
-    let (reply, list) = match command {
+    let one = |one: &One| v1::WorkerRequest { worker: one.worker.clone() };
+    let (list, reply) = match command {
         Workers::List(list) => {
-            let reply =
-                operate(&list.coordinators, async |client| client.workers(v1::WorkersRequest {}).await)?;
-            (reply, list)
+            (list, operate(&list.coordinators, async |client| client.workers(v1::WorkersRequest {}).await))
         }
-        Workers::Forget(forget) => {
-            let request = v1::ForgetWorkerRequest { worker: forget.worker.clone() };
-            let reply =
-                operate(&forget.list.coordinators, async |client| client.forget_worker(request).await)?;
-            (reply, &forget.list)
+        Workers::Forget(One { worker, list }) => {
+            let request = v1::ForgetWorkerRequest { worker: worker.clone() };
+            (list, operate(&list.coordinators, async |client| client.forget_worker(request).await))
+        }
+        Workers::Drain(given) => {
+            let list = &given.list;
+            (list, operate(&list.coordinators, async |client| client.drain_worker(one(given)).await))
+        }
+        Workers::Undrain(given) => {
+            let list = &given.list;
+            (list, operate(&list.coordinators, async |client| client.undrain_worker(one(given)).await))
         }
     };
+    let reply = reply?;
     let mut to = output::answer();
     if list.json {
         let workers: Vec<_> = reply.workers.iter().map(as_json).collect();

@@ -116,6 +116,9 @@ pub(crate) struct Tuning {
     /// Files read at once [default: adapts to the storage, at most 64].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) readers: Option<u16>,
+    /// Files opened a second at most, to spare a storage that others work with [default: no limit].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..))]
+    pub(crate) files_per_second: Option<u32>,
     /// Threads that write shards [default: one a core].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) writers: Option<u16>,

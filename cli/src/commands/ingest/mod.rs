@@ -145,6 +145,7 @@ fn settings(ingest: &Ingest) -> anyhow::Result<Settings> {
     Ok(Settings {
         extract: shardex_extract::Settings { digest, default_charset },
         readers: tuning.readers.map_or(most.readers, |readers| Readers::Fixed(readers.into())),
+        files_per_second: tuning.files_per_second,
         row_budget_bytes: (tuning.row_budget_mib as usize) << 20,
         batch_rows: tuning.batch_rows as usize,
         barrier_interval: Duration::from_secs(tuning.barrier_seconds.into()),

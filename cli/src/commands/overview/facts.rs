@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context;
-use shardex_catalog::{ATTRIBUTES, FileKind};
+use shardex_catalog::FileKind;
 use shardex_shard_router::{Answers, QueryOptions, ReportKind, ReportRequest};
-use shardex_shard_store::overview::{Group, GroupBy, GroupName, Overview, Share};
+use shardex_shard_store::overview::Overview;
 
 use super::Summary;
 use crate::commands::reading::{self, Line};
-use crate::reports::{SUMMARY_COLUMNS, finding_counts};
+use crate::reports::SUMMARY_COLUMNS;
 
 /// What an archive holds.
 pub(super) struct Facts {
@@ -72,67 +71,16 @@ impl Facts {
         match section {
             "partition" => name.clone_into(&mut self.partition),
             "shards" => (self.shards, self.archive_bytes) = (count, line.number("bytes")),
-            "total" => self.total(name, line),
-            "filled" => self.filled(name, Share { filled: count, of: line.number("of") }),
-            "sampled" => self.overview.filled.is_sampled = true,
             "state" => drop(seen.states.insert(name.to_owned(), count)),
             "warning" => drop(seen.warnings.insert(name.to_owned(), count)),
             "quarantined" => drop(seen.quarantined.insert(name.to_owned(), count)),
             "skipped" => drop(seen.skipped.insert(name.to_owned(), count)),
             "not_dicom" => drop(seen.not_dicom.insert(name.to_owned(), count)),
-            "finding" => self.finding(name, count),
-            group => {
-                let (group, is_rest) = group.strip_suffix("_others").map_or((group, false), |by| (by, true));
-                let by = GroupBy::ALL.into_iter().find(|by| by.as_str() == group);
-                let by = by
-                    .with_context(|| format!("the summary has a section `{section}`: use a newer shardex"))?;
-                let name = match line.text_or_null("name") {
-                    _ if is_rest => GroupName::Other,
-                    Some(value) => GroupName::Value(value.to_owned()),
-                    None => GroupName::None,
-                };
-                let counts = Group {
-                    studies: line.number("studies"),
-                    series: line.number("series"),
-                    instances: line.number("instances"),
-                    bytes: line.number("bytes"),
-                };
-                self.overview.groups.entry(by).or_default().insert(name, counts);
-            }
+            "total" if name == "files" => (seen.files, seen.bytes) = (count, line.number("bytes")),
+            "finding" if name == "missing" => seen.missing = count,
+            "finding" if name == "unreadable_directories" => seen.unreadable_directories = count,
+            _ => self.overview.take_row(line.cells())?,
         }
         Ok(())
-    }
-
-    fn total(&mut self, name: &str, line: &Line) {
-        let (count, bytes) = (line.number("count"), line.number("bytes"));
-        match name {
-            "patients" => self.overview.patients = count,
-            "studies" => self.overview.studies = count,
-            "series" => self.overview.series = count,
-            "instances" => (self.overview.instances, self.overview.bytes) = (count, bytes),
-            "indexed_files" => self.overview.files = count,
-            "files" => (self.seen.files, self.seen.bytes) = (count, bytes),
-            // A newer server may count more.
-            _ => {}
-        }
-    }
-
-    fn filled(&mut self, keyword: &str, share: Share) {
-        if let Some(at) = ATTRIBUTES.iter().position(|attribute| attribute.keyword == keyword) {
-            self.overview.filled.shares[at] = share;
-        }
-    }
-
-    fn finding(&mut self, name: &str, count: u64) {
-        match name {
-            "missing" => self.seen.missing = count,
-            "unreadable_directories" => self.seen.unreadable_directories = count,
-            name => {
-                let mut counts = finding_counts(&mut self.overview.findings);
-                if let Some((_, mine)) = counts.iter_mut().find(|(known, _)| *known == name) {
-                    **mine = count;
-                }
-            }
-        }
     }
 }

@@ -33,6 +33,7 @@ impl State {
         if now.elapsed >= self.settled && self.durable.cluster.lease_ms != lease_ms {
             self.durable.cluster_mut().lease_ms = lease_ms;
         }
+        self.advance_moves(now);
         self.advance(now);
     }
 

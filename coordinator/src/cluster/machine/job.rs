@@ -22,6 +22,8 @@ pub(crate) struct Options {
     pub(crate) readers: Option<u32>,
     /// Workers that read one source at once.
     pub(crate) workers_max: Option<u32>,
+    /// Files that each worker opens a second.
+    pub(crate) files_per_second: Option<u32>,
 }
 
 /// An order.
@@ -31,6 +33,8 @@ pub(crate) struct Submit {
     pub(crate) sources: Vec<(SourceName, Option<Domain>)>,
     pub(crate) options: Options,
     pub(crate) priority: i32,
+    /// Tells this order from another one of the same content; empty for none.
+    pub(crate) request_id: String,
 }
 
 /// How far a source is.
@@ -63,6 +67,9 @@ pub(crate) struct JobSource {
     pub(crate) root_is_empty: bool,
     /// Somebody read it from a root that may be another.
     pub(crate) identity_changed: bool,
+    /// Of finished units.
+    #[serde(default)]
+    pub(crate) totals: Totals,
 }
 
 /// How a job ended.
@@ -112,6 +119,9 @@ pub(crate) struct Job {
     pub(crate) sources: Vec<JobSource>,
     pub(crate) options: Options,
     pub(crate) priority: i32,
+    /// The order that it came by.
+    #[serde(default)]
+    pub(crate) request_id: String,
     pub(crate) phase: Phase,
     /// A unit of it was given out, and it has not queued again since.
     pub(crate) has_begun: bool,

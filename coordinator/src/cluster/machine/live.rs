@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use shardex_catalog::{ShardId, SourceName};
 
-use super::{Mount, Totals, WorkerName};
+use super::{Mount, Slow, Totals, WorkerName};
 
 /// Processes that had a worker's name before and are remembered.
 const REPLACED_MAX: usize = 8;
@@ -60,6 +60,8 @@ pub(crate) struct Live {
     pub(crate) workers: BTreeMap<WorkerName, LiveWorker>,
     /// What running units have done so far.
     pub(crate) progress: BTreeMap<u64, Totals>,
+    /// Directories of running units that took long.
+    pub(crate) slowest: BTreeMap<u64, Vec<Slow>>,
     /// When failed units may be tried again.
     pub(crate) not_before: BTreeMap<u64, Duration>,
     /// How often a unit was asked to set something aside since it last did.
@@ -70,6 +72,7 @@ impl Live {
     /// Forgets a unit.
     pub(crate) fn forget(&mut self, unit: u64) {
         self.progress.remove(&unit);
+        self.slowest.remove(&unit);
         self.not_before.remove(&unit);
         self.asked.remove(&unit);
     }

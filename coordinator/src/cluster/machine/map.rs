@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use shardex_catalog::ShardId;
 
 use super::state::{Moment, State};
-use super::{Refusal, WorkerName, text};
+use super::{Move, Refusal, WorkerName, text};
 
 /// A new shard counts as much until its owner reports it.
 const SHARD_BYTES_MIN: u64 = 1 << 20;
@@ -20,6 +20,9 @@ pub(crate) struct Map {
     pub(crate) home: Option<WorkerName>,
     #[serde(with = "text::map")]
     pub(crate) shards: BTreeMap<ShardId, WorkerName>,
+    /// Shards on their way to another owner.
+    #[serde(with = "text::map", default)]
+    pub(crate) moves: BTreeMap<ShardId, Move>,
     /// Where owners are reached.
     pub(crate) urls: BTreeMap<WorkerName, String>,
 }
@@ -59,13 +62,13 @@ impl State {
 
     /// Bytes of every worker that may get shards: those that it reports, and an estimate of those that
     /// were given to it since.
-    fn loads(&self, now: Moment) -> BTreeMap<WorkerName, u64> {
-        let workers = self.live.workers.iter();
-        let takers =
-            workers.filter(|(_, live)| live.is_owner && !live.is_draining && live.is_alive(now.elapsed));
-        let mut loads: BTreeMap<_, _> = takers.map(|(name, _)| (name.clone(), 0_u64)).collect();
-        for (shard, owner) in &self.durable.map.shards {
-            let Some(load) = loads.get_mut(owner) else { continue };
+    pub(super) fn loads(&self, now: Moment) -> BTreeMap<WorkerName, u64> {
+        let takers = self.live.workers.keys().filter(|name| self.may_get_shards(name, now));
+        let mut loads: BTreeMap<_, _> = takers.map(|name| (name.clone(), 0_u64)).collect();
+        let map = &self.durable.map;
+        for (shard, owner) in &map.shards {
+            let goes_to = map.moves.get(shard).map_or(owner, |known| &known.to);
+            let Some(load) = loads.get_mut(goes_to) else { continue };
             let bytes = self.live.workers.get(owner).and_then(|live| live.shards.get(shard));
             *load = load.saturating_add(bytes.copied().unwrap_or(SHARD_BYTES_MIN));
         }
@@ -102,9 +105,8 @@ impl State {
         if self.durable.map.home.is_some() {
             return true;
         }
-        let mut owners = self.live.workers.iter();
-        let owner = owners.find(|(_, live)| live.is_owner && !live.is_draining && live.is_alive(now.elapsed));
-        let Some(home) = owner.map(|(name, _)| name.clone()) else { return false };
+        let mut owners = self.live.workers.keys();
+        let Some(home) = owners.find(|name| self.may_get_shards(name, now)).cloned() else { return false };
         let map = self.durable.map_mut();
         map.home = Some(home);
         map.version += 1;
@@ -133,12 +135,17 @@ impl State {
         self.live.workers.remove(worker);
         let cluster = self.durable.cluster_mut();
         cluster.workers.remove(worker);
+        cluster.drained.remove(worker);
+        cluster.folders.remove(worker);
         cluster.forgotten.insert(worker.clone());
         let map = self.durable.map_mut();
         let lost: Vec<_> =
             map.shards.iter().filter(|(_, owner)| *owner == worker).map(|(shard, _)| shard.clone()).collect();
+        // What it was to get stays with its owner, which has not removed it yet.
+        map.moves.retain(|_, known| known.to != *worker);
         lost.iter().for_each(|shard| {
             map.shards.remove(shard);
+            map.moves.remove(shard);
         });
         map.urls.remove(worker);
         map.home.take_if(|home| home == worker);
@@ -152,7 +159,7 @@ impl State {
 
 /// The worker that gets the next shard: the one with the least bytes, which grow by what the shard is
 /// expected to have. Pure.
-fn place(loads: &mut BTreeMap<WorkerName, u64>, expected: u64) -> Option<WorkerName> {
+pub(super) fn place(loads: &mut BTreeMap<WorkerName, u64>, expected: u64) -> Option<WorkerName> {
     let (name, load) = loads.iter_mut().min_by_key(|(_, load)| **load)?;
     *load = load.saturating_add(expected);
     Some(name.clone())

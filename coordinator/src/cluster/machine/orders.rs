@@ -1,6 +1,7 @@
 //! What operators order.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::job::{JobSource, Stage, Submit};
 use super::mount::Identity;
@@ -9,6 +10,9 @@ use super::{Job, Phase, Refusal, Task, Totals, Unit};
 
 /// Sources of a job.
 const SOURCES_MAX: usize = 1000;
+/// Slower, a reader that waits for its turn would look like one that hangs.
+const PACE_MIN: u32 = 10;
+const REQUEST_ID_MAX: usize = 64;
 /// Patterns of a job.
 const PATTERNS_MAX: usize = 1000;
 
@@ -16,6 +20,10 @@ impl State {
     /// Takes an order; gives the job's number.
     pub(crate) fn submit(&mut self, order: Submit, now: Moment) -> Result<u64, Refusal> {
         check(&order)?;
+        let same = |job: &&Arc<Job>| !order.request_id.is_empty() && job.request_id == order.request_id;
+        if let Some(known) = self.durable.jobs.values().find(same) {
+            return Ok(known.number);
+        }
         if self.durable.open_jobs().len() >= self.limits.open_max {
             return Err(Refusal::Refused(format!(
                 "{} jobs have not ended yet: wait, or cancel some",
@@ -36,7 +44,16 @@ impl State {
             };
             let stage = Stage::Waiting;
             let (root_was_listed, root_is_empty, identity_changed) = (false, false, false);
-            sources.push(JobSource { name, domain, stage, root_was_listed, root_is_empty, identity_changed });
+            let totals = Totals::default();
+            sources.push(JobSource {
+                name,
+                domain,
+                stage,
+                root_was_listed,
+                root_is_empty,
+                identity_changed,
+                totals,
+            });
         }
         let heal = self.durable.next_unit();
         let cluster = self.durable.cluster_mut();
@@ -51,6 +68,7 @@ impl State {
             sources,
             options: order.options,
             priority: order.priority,
+            request_id: order.request_id,
             phase: Phase::Open,
             has_begun: false,
             fence: None,
@@ -182,6 +200,12 @@ fn check(order: &Submit) -> Result<(), Refusal> {
     }
     if order.options.workers_max == Some(0) || order.options.readers == Some(0) {
         return wrong("`workers_max` and `readers` are at least 1");
+    }
+    if order.options.files_per_second.is_some_and(|pace| pace < PACE_MIN) {
+        return wrong("`files_per_second` is at least 10");
+    }
+    if order.request_id.len() > REQUEST_ID_MAX {
+        return wrong("`request_id` has at most 64 bytes");
     }
     Ok(())
 }

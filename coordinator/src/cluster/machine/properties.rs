@@ -77,6 +77,7 @@ impl World {
             unit: *unit,
             fence: belief.fence,
             totals: Totals { files: 1, ..Totals::default() },
+            slowest: Vec::new(),
             set_aside: belief.aside.iter().cloned().collect(),
             end: belief.end.clone(),
         });
@@ -227,7 +228,9 @@ impl World {
             11 => {
                 let sources = SOURCES.iter().take(1 + usize::from(detail) % 2);
                 let sources = sources.map(|name| (SourceName::new(name).expect("a name"), None)).collect();
-                let order = Submit { sources, options: Options::default(), priority: i32::from(detail % 3) };
+                let priority = i32::from(detail % 3);
+                let (options, request_id) = (Options::default(), String::new());
+                let order = Submit { sources, options, priority, request_id };
                 let _ = self.state.submit(order, self.now);
             }
             12 => {

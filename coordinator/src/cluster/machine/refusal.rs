@@ -11,7 +11,7 @@ pub(crate) enum Refusal {
     /// The stored state is older than the stores.
     #[error(
         "worker `{worker}` has seen fence {seen}, the coordinators' state knows none above {known}: it was put back \
-         from a backup; run `shardex recover` on it"
+         from a backup; run `shardex coordinator` with --recover-state on it"
     )]
     Restored {
         /// Who knows better.
@@ -34,6 +34,6 @@ pub(crate) enum Refusal {
     #[error("{0}")]
     Refused(String),
     /// Nobody can own a shard.
-    #[error("no worker that owns stores is alive: start one with --archive")]
+    #[error("no worker that owns stores is alive: start one with --store")]
     NoOwners,
 }

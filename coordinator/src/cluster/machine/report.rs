@@ -7,7 +7,7 @@ use shardex_catalog::{ShardId, SourceName, Span};
 
 use super::advance::Attempt;
 use super::state::{Moment, State};
-use super::{Grant, Map, Mount, Refusal, Task, Totals, WorkerName};
+use super::{Arrived, Grant, Map, Mount, Refusal, Task, Totals, WorkerName};
 
 /// What a worker is, holds and has done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,10 @@ pub(crate) struct Holdings {
     pub(crate) is_home: bool,
     pub(crate) highest_fence: u64,
     pub(crate) placement: String,
+    /// Tells the folder from any other.
+    pub(crate) folder_id: String,
+    /// Shards that were fetched from their owners.
+    pub(crate) arrived: Vec<Arrived>,
 }
 
 /// A unit as its holder sees it.
@@ -40,8 +44,18 @@ pub(crate) struct UnitReport {
     pub(crate) unit: u64,
     pub(crate) fence: u64,
     pub(crate) totals: Totals,
+    /// Directories that took long.
+    pub(crate) slowest: Vec<Slow>,
     pub(crate) set_aside: Vec<Span>,
     pub(crate) end: Option<End>,
+}
+
+/// A directory that took long to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Slow {
+    pub(crate) directory: Vec<u8>,
+    pub(crate) milliseconds: u64,
+    pub(crate) files: u64,
 }
 
 /// How a unit ended.
@@ -87,6 +101,8 @@ impl State {
             self.take_unit(report, unit, &mut reply, now);
         }
         self.let_go_of_stopped(report, now);
+        self.take_arrived(report);
+        self.take_let_go(&report.worker, report.map_version);
         self.advance(now);
         self.hand_out(report, now);
         reply.split_wanted = self.split_wanted(&report.worker, now);
@@ -115,6 +131,14 @@ impl State {
         if cluster.workers.contains(worker) && holdings.highest_fence > cluster.last_fence {
             let (seen, known) = (holdings.highest_fence, cluster.last_fence);
             return Err(Refusal::Restored { worker: worker.clone(), seen, known });
+        }
+        let known = cluster.folders.get(worker).filter(|known| **known != holdings.folder_id);
+        let map = &self.durable.map;
+        let owns = map.home.as_ref() == Some(worker) || map.shards.values().any(|owner| owner == worker);
+        if known.is_some() && owns {
+            return Err(Refusal::Refused(format!(
+                "the folder of worker `{worker}` is not the one that it had, and what it owns is not there: put that                  back, or give it up with `shardex workers forget {worker}`"
+            )));
         }
         let has_something = holdings.is_home || !holdings.shards.is_empty();
         if cluster.forgotten.contains(worker) && has_something {
@@ -151,6 +175,11 @@ impl State {
             cluster.forgotten.remove(worker);
             cluster.last_fence = cluster.last_fence.max(holdings.highest_fence);
         }
+        if let Some(holdings) = &report.holdings
+            && self.durable.cluster.folders.get(worker) != Some(&holdings.folder_id)
+        {
+            self.durable.cluster_mut().folders.insert(worker.clone(), holdings.folder_id.clone());
+        }
         self.release_where(now, |unit| {
             unit.hold.as_ref().is_some_and(|hold| hold.worker == *worker && hold.session != report.session)
         });
@@ -186,6 +215,7 @@ impl State {
         match &said.end {
             None => {
                 self.live.progress.insert(said.unit, said.totals.clone());
+                self.live.slowest.insert(said.unit, said.slowest.clone());
                 if is_stopping {
                     reply.dropped.push(said.unit);
                 }
@@ -214,10 +244,12 @@ impl State {
         self.live.forget(said.unit);
         let Some(job) = self.durable.job_mut(job) else { return };
         let Some(unit) = job.units.remove(&said.unit) else { return };
-        job.totals.add(&said.totals);
-        if said.totals.estimate.is_none() {
-            // The walk of a root has counted ahead for those that took parts of it, too.
-            job.totals.add(&Totals { estimate: counted, ..Totals::default() });
+        let mut totals = said.totals.clone();
+        // The walk of a root has counted ahead for those that took parts of it, too.
+        totals.estimate = totals.estimate.or(counted);
+        job.totals.add(&totals);
+        if let Some(source) = unit.task.source().and_then(|name| job.source_mut(name)) {
+            source.totals.add(&totals);
         }
         job.unreadable_directories =
             job.unreadable_directories.saturating_add(finished.unreadable_directories);

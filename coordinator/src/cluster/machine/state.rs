@@ -67,6 +67,12 @@ pub(crate) struct Cluster {
     /// Given up by the operator: what they hold may lie elsewhere by now.
     #[serde(default)]
     pub(crate) forgotten: BTreeSet<WorkerName>,
+    /// The folder that each worker's stores lie in.
+    #[serde(default)]
+    pub(crate) folders: BTreeMap<WorkerName, String>,
+    /// The operator wants them empty: they get neither units nor shards.
+    #[serde(default)]
+    pub(crate) drained: BTreeSet<WorkerName>,
     #[serde(with = "text::map")]
     pub(crate) sources: BTreeMap<SourceName, KnownSource>,
 }
@@ -77,6 +83,7 @@ impl Cluster {
     pub(crate) fn next_generation(&mut self) {
         self.last_fence = ((self.last_fence >> GENERATION_SHIFT) + 1) << GENERATION_SHIFT;
         self.workers.clear();
+        self.folders.clear();
     }
 }
 

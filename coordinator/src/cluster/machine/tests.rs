@@ -44,7 +44,8 @@ fn report(worker: &str, free_slots: u32, units: Vec<UnitReport>) -> Report {
 
 fn told(grant: &Grant, end: Option<End>) -> UnitReport {
     let (unit, fence) = (grant.unit, grant.fence);
-    UnitReport { unit, fence, totals: Totals { files: 7, ..Totals::default() }, set_aside: Vec::new(), end }
+    let totals = Totals { files: 7, ..Totals::default() };
+    UnitReport { unit, fence, totals, slowest: Vec::new(), set_aside: Vec::new(), end }
 }
 
 fn finished(grant: &Grant) -> UnitReport {
@@ -66,7 +67,8 @@ impl Case {
     }
 
     fn submit(&mut self, options: Options) -> u64 {
-        let order = Submit { sources: vec![(source(), None)], options, priority: 0 };
+        let order =
+            Submit { sources: vec![(source(), None)], options, priority: 0, request_id: String::new() };
         self.state.submit(order, self.now).expect("a job")
     }
 
@@ -99,6 +101,33 @@ fn a_grant_whose_answer_was_lost_is_given_again() {
     let (mut case, _, walk) = Case::walking(Options::default());
     let again = case.say(&report("a", 4, vec![]));
     assert_eq!(again.granted, [walk]);
+}
+
+#[test]
+fn an_order_said_twice_is_one_job() {
+    let mut case = Case::new();
+    let mut order = |request_id: &str| {
+        let request_id = request_id.to_owned();
+        let order =
+            Submit { sources: vec![(source(), None)], options: Options::default(), priority: 0, request_id };
+        case.state.submit(order, case.now).expect("a job")
+    };
+    assert_eq!([order("x"), order("x"), order("y"), order(""), order("")], [1, 1, 2, 3, 4]);
+}
+
+#[test]
+fn what_was_done_is_told_by_source_with_the_slowest_directories() {
+    let (mut case, job, walk) = Case::walking(Options::default());
+    let slow = |milliseconds| Slow { directory: b"d".to_vec(), milliseconds, files: 1 };
+    let mut said = told(&walk, None);
+    said.slowest = vec![slow(5), slow(9)];
+    case.say(&report("a", 1, vec![said]));
+    let view = case.state.job_view(job, case.now).expect("a job");
+    // 7 files of the heal, which is no source's, and 7 of the walk.
+    assert_eq!((view.by_source[0].files, view.slowest[0].clone()), (7, (source(), slow(9))));
+    case.say(&report("a", 1, vec![finished(&walk)]));
+    let view = case.state.job_view(job, case.now).expect("a job");
+    assert_eq!((view.by_source[0].files, view.slowest.len()), (7, 0));
 }
 
 #[test]

@@ -9,7 +9,10 @@ use shardex_catalog::{ShardId, SourceName};
 use super::live::LiveWorker;
 use super::mount::Usable;
 use super::state::{Moment, State};
-use super::{Job, Mount, Phase, Refusal, Totals, Unit, WorkerName};
+use super::{Job, Mount, Phase, Refusal, Slow, Totals, Unit, WorkerName};
+
+/// Slow directories that a job shows.
+const SLOWEST_MAX: usize = 5;
 
 /// A job as it is shown.
 #[derive(Clone, Debug)]
@@ -17,7 +20,11 @@ pub(crate) struct JobView {
     pub(crate) job: Arc<Job>,
     /// Of finished units, and so far of running ones.
     pub(crate) totals: Totals,
+    /// The same by source, in the job's order.
+    pub(crate) by_source: Vec<Totals>,
     pub(crate) units: Vec<UnitView>,
+    /// Directories of running units that took the longest.
+    pub(crate) slowest: Vec<(SourceName, Slow)>,
 }
 
 /// A unit as it is shown.
@@ -35,7 +42,20 @@ pub(crate) struct UnitView {
 pub(crate) enum WorkerState {
     Alive,
     Silent,
+    /// It ends.
     Draining,
+    /// The operator wants it empty.
+    Drained,
+}
+
+/// A shard as it is shown.
+#[derive(Clone, Debug)]
+pub(crate) struct ShardView {
+    pub(crate) shard: ShardId,
+    pub(crate) owner: WorkerName,
+    pub(crate) bytes: u64,
+    pub(crate) is_served: bool,
+    pub(crate) moves_to: Option<WorkerName>,
 }
 
 /// A worker as it is shown.
@@ -63,15 +83,27 @@ impl State {
             Refusal::NotFound(format!("no job {number} is known: `shardex job list` shows the last ones"))
         })?;
         let mut totals = job.totals.clone();
+        let mut by_source: Vec<_> = job.sources.iter().map(|source| source.totals.clone()).collect();
+        let mut slowest = Vec::new();
         let mut units = Vec::with_capacity(job.units.len());
         for (unit, what) in &job.units {
             let so_far = self.live.progress.get(unit).cloned().unwrap_or_default();
             totals.add(&so_far);
+            if let Some(name) = what.task.source() {
+                let at = job.sources.iter().position(|source| source.name == *name);
+                if let Some(of_source) = at.and_then(|at| by_source.get_mut(at)) {
+                    of_source.add(&so_far);
+                }
+                let slow = self.live.slowest.get(unit).into_iter().flatten();
+                slowest.extend(slow.map(|slow| (name.clone(), slow.clone())));
+            }
             let waits_for =
                 if what.hold.is_some() { String::new() } else { self.waits_for(job, *unit, what, now) };
             units.push(UnitView { unit: *unit, what: what.clone(), totals: so_far, waits_for });
         }
-        Ok(JobView { job: Arc::clone(job), totals, units })
+        slowest.sort_by_key(|(_, slow)| std::cmp::Reverse(slow.milliseconds));
+        slowest.truncate(SLOWEST_MAX);
+        Ok(JobView { job: Arc::clone(job), totals, by_source, units, slowest })
     }
 
     /// The last jobs, latest first.
@@ -115,7 +147,7 @@ impl State {
             return "no worker is alive".into();
         }
         if self.durable.map.home.is_none() && !alive.iter().any(|(_, live)| live.is_owner) {
-            return "no worker owns stores yet: start one with --archive".into();
+            return "no worker owns stores yet: start one with --store".into();
         }
         let obstacles = alive
             .iter()
@@ -145,9 +177,11 @@ impl State {
     }
 
     fn worker_view(&self, name: &WorkerName, live: &LiveWorker, now: Moment) -> WorkerView {
+        let is_drained = self.durable.cluster.drained.contains(name);
         let state = match (live.is_alive(now.elapsed), live.is_draining) {
-            (true, false) => WorkerState::Alive,
             (true, true) => WorkerState::Draining,
+            (true, false) if is_drained => WorkerState::Drained,
+            (true, false) => WorkerState::Alive,
             (false, _) => WorkerState::Silent,
         };
         let units = self.durable.jobs.values().flat_map(|job| job.units.values());
@@ -180,19 +214,23 @@ impl State {
         }
     }
 
-    /// Shards after a name, at most `limit`: owner, size, whether the owner is alive.
-    pub(crate) fn shards_after(
-        &self,
-        after: &str,
-        limit: usize,
-        now: Moment,
-    ) -> Vec<(ShardId, WorkerName, u64, bool)> {
-        let shards = self.durable.map.shards.iter().filter(|(shard, _)| shard.as_str() > after);
-        let status = |(shard, owner): (&ShardId, &WorkerName)| {
-            let live = self.live.workers.get(owner);
-            let bytes = live.and_then(|live| live.shards.get(shard)).copied().unwrap_or_default();
-            (shard.clone(), owner.clone(), bytes, live.is_some_and(|live| live.is_alive(now.elapsed)))
-        };
-        shards.take(limit).map(status).collect()
+    /// Shards after a name, at most `limit`.
+    pub(crate) fn shards_after(&self, after: &str, limit: usize, now: Moment) -> Vec<ShardView> {
+        let shards = self.durable.map.shards.keys().filter(|shard| shard.as_str() > after);
+        shards.take(limit).filter_map(|shard| self.shard_view(shard, now)).collect()
+    }
+
+    /// One shard.
+    pub(crate) fn shard_view(&self, shard: &ShardId, now: Moment) -> Option<ShardView> {
+        let map = &self.durable.map;
+        let owner = map.shards.get(shard)?;
+        let live = self.live.workers.get(owner);
+        Some(ShardView {
+            shard: shard.clone(),
+            owner: owner.clone(),
+            bytes: live.and_then(|live| live.shards.get(shard)).copied().unwrap_or_default(),
+            is_served: live.is_some_and(|live| live.is_alive(now.elapsed)),
+            moves_to: map.moves.get(shard).map(|known| known.to.clone()),
+        })
     }
 }

@@ -1,23 +1,23 @@
-//! Reports on what is gone, from the ledger.
+//! What is gone, from the ledger.
 
 use std::collections::HashMap;
 
 use shardex_catalog::{Cell, FileState, LedgerEntry};
 use shardex_seams::StoreError;
-use shardex_shard_store::{LedgerReader, ReadArchive};
 
-use super::{Lines, number, text};
+use super::rows::{number, text};
+use crate::ledger::LedgerReader;
+
+type Row<'r> = &'r mut dyn FnMut(Vec<Cell>) -> bool;
 
 /// Files that are gone which are held in memory at once; more take further passes.
 const GONE_MAX: usize = 200_000;
 
 /// Files that are deleted, and those whose deletion is held.
-pub(super) fn deletions(archive: &ReadArchive, lines: &mut Lines<'_>) -> Result<(), StoreError> {
-    lines.columns(&["state", "source", "path", "size", "mtime"]);
-    let Some(ledger) = archive.ledger()? else { return Ok(()) };
+pub(super) fn deletions(ledger: &LedgerReader, to: Row<'_>) -> Result<(), StoreError> {
     ledger.rows(&mut |row| {
         let Some(state) = gone(row.entry) else { return true };
-        lines.row(&[
+        to(vec![
             text(state),
             text(row.source),
             path(row.directory, row.entry),
@@ -28,11 +28,9 @@ pub(super) fn deletions(archive: &ReadArchive, lines: &mut Lines<'_>) -> Result<
 }
 
 /// Directories whose last listing failed.
-pub(super) fn unreadable(archive: &ReadArchive, lines: &mut Lines<'_>) -> Result<(), StoreError> {
-    lines.columns(&["source", "path", "reason"]);
-    let Some(ledger) = archive.ledger()? else { return Ok(()) };
+pub(super) fn unreadable(ledger: &LedgerReader, to: Row<'_>) -> Result<(), StoreError> {
     for (source, path, reason) in ledger.unreadable()? {
-        if !lines.row(&[text(source), bytes(path), text(reason)]) {
+        if !to(vec![text(source), bytes(path), text(reason)]) {
             break;
         }
     }
@@ -40,13 +38,11 @@ pub(super) fn unreadable(archive: &ReadArchive, lines: &mut Lines<'_>) -> Result
 }
 
 /// Files that are gone, paired with a present file of the same size and modification time.
-pub(super) fn moves(archive: &ReadArchive, lines: &mut Lines<'_>) -> Result<(), StoreError> {
-    lines.columns(&["source", "path", "to_source", "to_path", "size", "same_name"]);
-    let Some(ledger) = archive.ledger()? else { return Ok(()) };
+pub(super) fn moves(ledger: &LedgerReader, to: Row<'_>) -> Result<(), StoreError> {
     let mut first = 0;
     loop {
-        let mut pass = Pass::gather(&ledger, first)?;
-        let goes_on = pass.pair(&ledger, lines)?;
+        let mut pass = Pass::gather(ledger, first)?;
+        let goes_on = pass.pair(ledger, to)?;
         if !goes_on || !pass.has_more {
             return Ok(());
         }
@@ -96,7 +92,7 @@ impl Pass {
     }
 
     /// Lists the pairs; each file is in one. False once no more are wanted.
-    fn pair(&mut self, ledger: &LedgerReader, lines: &mut Lines<'_>) -> Result<bool, StoreError> {
+    fn pair(&mut self, ledger: &LedgerReader, to: Row<'_>) -> Result<bool, StoreError> {
         let mut goes_on = true;
         if self.gone.is_empty() {
             return Ok(goes_on);
@@ -116,7 +112,7 @@ impl Pass {
             let Some(at) = at else { return true };
             let gone = candidates.swap_remove(at);
             let same_name = if gone.name == name { "yes" } else { "no" };
-            goes_on = lines.row(&[
+            goes_on = to(vec![
                 text(gone.source),
                 gone.path,
                 text(row.source),
