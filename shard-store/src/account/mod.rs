@@ -216,8 +216,10 @@ mod tests {
         sqlite::truncate_log(connection).expect("truncated");
     }
 
-    fn renew_settled(layout: &Layout) {
-        std::thread::sleep(SETTLES);
+    /// As if the shard had been written so many seconds after the epoch.
+    fn renew_settled(layout: &Layout, written: u64) {
+        let file = fs::File::options().write(true).open(layout.shard(&shard())).expect("opened");
+        file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(written)).expect("set");
         renew(layout, &stale(layout).expect("listed"));
     }
 
@@ -232,7 +234,7 @@ mod tests {
         let accounts = Accounts::default();
         let excludes = |predicate: &Predicate| accounts.excludes(&layout, &shard(), predicate);
         assert_eq!(excludes(&equals("PatientID", "A")), None, "there is none");
-        renew_settled(&layout);
+        renew_settled(&layout, 1000);
         assert_eq!(stale(&layout).expect("listed"), []);
         assert_eq!(excludes(&equals("PatientID", "A")), Some(false));
         assert_eq!(excludes(&equals("patient_id", "B")), Some(true));
@@ -245,7 +247,7 @@ mod tests {
         add(&connection, "B", "20210101");
         renew(&layout, &[shard()]);
         assert_eq!(excludes(&equals("PatientID", "B")), None, "it was written just now");
-        renew_settled(&layout);
+        renew_settled(&layout, 2000);
         assert_eq!(excludes(&equals("PatientID", "B")), Some(false));
         let sql = "UPDATE study_header SET \"PatientID\" = 'C' WHERE \"PatientID\" = 'B'";
         connection.execute(sql, []).expect("updated");
@@ -256,7 +258,7 @@ mod tests {
     fn a_damaged_account_does_not_count() {
         let (_folder, layout, connection) = place();
         add(&connection, "A", "20200101");
-        renew_settled(&layout);
+        renew_settled(&layout, 1000);
         let path = path_of(&layout, &shard());
         let bytes = fs::read(&path).expect("read");
         for at in [0, 9, bytes.len() / 2, bytes.len() - 1] {
