@@ -59,7 +59,7 @@ cluster-stop: ## End its processes, keep its volumes; cluster-up goes on.
 cluster-down: ## End it and remove its volumes: its index and its state.
 	@scripts/cluster.sh down
 
-cluster-test: ## Prove deploy/: kill, crash, stop and replace containers (EXTRA=FOLDER of DICOM files besides generated ones).
+cluster-test: ## Try deploy/: kill, crash, stop and replace containers (EXTRA=FOLDER of DICOM files besides generated ones).
 	@scripts/cluster-test.sh $(EXTRA)
 
 clean: ## Remove what was built.
