@@ -139,7 +139,7 @@ async fn run(asked: Arguments) -> Result<(), Box<dyn Error>> {
     }
     let began = Instant::now();
     let before = counts.reports.borrow().len();
-    let source = v1::JobSource { name: SOURCE.to_owned(), domain: String::new() };
+    let source = v1::JobSource { name: SOURCE.to_owned(), ..v1::JobSource::default() };
     let request = v1::SubmitRequest { sources: vec![source], ..v1::SubmitRequest::default() };
     let mut job = operator.submit(request).await?;
     let mut seen = Seen::default();
