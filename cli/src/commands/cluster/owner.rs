@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub(super) struct Folder {
     moving: Arc<Moving>,
     folder_id: String,
     session: u64,
+    /// The last fence of which the leader has told: a state that knows none so high was put back from a backup.
+    told_fence: AtomicU64,
     placement: String,
     is_home: bool,
     gate: Arc<Gate>,
@@ -78,6 +81,7 @@ impl Folder {
             moving,
             folder_id,
             session,
+            told_fence: AtomicU64::new(0),
             placement,
             is_home,
             gate,
@@ -139,7 +143,7 @@ impl Owner for Folder {
         Ok(Holdings {
             shards: sizes.into_iter().map(held).collect(),
             is_home: self.is_home,
-            highest_fence: self.archive.highest_fence().0,
+            highest_fence: self.archive.highest_fence().0.max(self.told_fence.load(Ordering::Relaxed)),
             placement: self.placement.clone(),
             arrived: arrived(&self.moving).map_err(|error| error.to_string())?,
             folder_id: self.folder_id.clone(),
@@ -147,6 +151,7 @@ impl Owner for Folder {
     }
 
     async fn take(&self, reply: &WorkerOrders, until: Duration) {
+        self.told_fence.fetch_max(reply.last_fence, Ordering::Relaxed);
         let map = reply.map.as_ref().map(Map::from_wire);
         if let Some(map) = &map {
             self.directory.take(map.clone());
