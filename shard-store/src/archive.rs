@@ -292,9 +292,12 @@ impl Archive {
         if stale.is_empty() {
             return Ok(());
         }
-        // A file that was written just now cannot be accounted for.
-        tokio::time::sleep(account::SETTLES).await;
-        let renewed = tokio::task::spawn_blocking(move || account::renew(&layout, &stale)).await;
+        let renewed = tokio::task::spawn_blocking(move || {
+            // A file that was written just now cannot be accounted for.
+            std::thread::park_timeout(account::SETTLES);
+            account::renew(&layout, &stale);
+        });
+        let renewed = renewed.await;
         renewed.map_err(|_| StoreError::Closed)
     }
 }

@@ -177,6 +177,6 @@ fn a_normal_end_leaves_no_logs() -> Result<()> {
             assert!(!name.ends_with("-wal") && !name.ends_with("-shm"), "{name}");
         }
     }
-    assert_eq!(files, 3 + 3 + 2, "shards, other databases, settings and lock");
+    assert_eq!(files, 3 * 2 + 3 + 2, "shards with their accounts, other databases, settings and lock");
     Ok(())
 }
