@@ -71,7 +71,7 @@ impl Default for Domain {
 }
 
 /// A shard: partition and bucket, as `<partition>/<bucket>`; also its path below `shards/`,
-/// without the suffix. Made by [`crate::shard_of`] only, or read back from an archive.
+/// without the suffix. Made by [`crate::bucket_of`] and [`crate::ShardSplit`] only, or read back from an archive.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ShardId(Arc<str>);
 
@@ -100,6 +100,18 @@ impl ShardId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What stands before the `/`.
+    #[must_use]
+    pub fn partition(&self) -> &str {
+        self.0.split_once('/').map_or("", |(partition, _)| partition)
+    }
+
+    /// What stands after the `/`.
+    #[must_use]
+    pub fn bucket(&self) -> &str {
+        self.0.split_once('/').map_or("", |(_, bucket)| bucket)
     }
 }
 

@@ -6,6 +6,7 @@
 mod attribute;
 mod attributes;
 mod batch;
+mod bucket;
 mod digest;
 mod file;
 mod fold;
@@ -26,6 +27,7 @@ mod value;
 pub use attribute::{Attribute, AttributeId, ColumnType, Derivation, Level, Scope, Source, Tag, TagPath, Vr};
 pub use attributes::{ATTRIBUTES, attribute, attribute_by_keyword, attributes_of_level, dicom_metadata_name};
 pub use batch::{Applied, DirectoryRange, Operation, RowBatch};
+pub use bucket::{KeyPrefix, ShardSplit, bucket_of, covered};
 pub use digest::{ContentDigest, DigestMode, HeaderDigest};
 pub use file::{FileName, FileRow, FileStamp, RelativePath};
 pub use fold::fold_person_name;

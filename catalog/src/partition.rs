@@ -168,8 +168,7 @@ impl PartitionKey {
     }
 }
 
-/// The shard of a study in a partition: `<slug>-<hash>/<bucket>`. A partition has one bucket,
-/// `0`, until it is split.
+/// The first shard of a partition, `<slug>-<hash>/0`: the only one until it is split (see [`crate::bucket_of`]).
 #[must_use]
 pub fn shard_of(partition: &PartitionKey) -> ShardId {
     let hash = blake3::hash(partition.label.as_bytes());

@@ -23,7 +23,7 @@ use crate::registry::RegistryFile;
 use crate::schema::SHARD;
 use crate::sqlite::{self, SqliteSettings};
 use crate::state::{StateFile, StateReader};
-use crate::{account, private, rebuild};
+use crate::{account, private, rebuild, split};
 
 /// Where the roots of sources are mounted here; what `file_path` is made from.
 #[derive(Debug, Default)]
@@ -61,6 +61,8 @@ pub struct ArchiveSettings {
     /// Rebuild a lost registry though a shard that the ledger knows cannot be read: the shard must not
     /// be put back afterwards.
     pub accept_lost_shards: bool,
+    /// The ledger and the registry may be another worker's: a split that is in its place is ended by whoever leads.
+    pub is_in_cluster: bool,
 }
 
 /// An archive could not be opened.
@@ -165,7 +167,7 @@ pub struct Archive {
     registry: Arc<RegistryFile>,
     healed: rebuild::Healed,
     /// Held, not read: the lock ends with it.
-    _lock: File,
+    lock: File,
 }
 
 impl Archive {
@@ -190,7 +192,11 @@ impl Archive {
         {
             private::create_folder(&folder).map_err(|source| ArchiveError::Io { path: folder, source })?;
         }
+        split::place_decided(&layout)?;
         let healed = rebuild::heal(&layout, &settings.sqlite, settings.accept_lost_shards)?;
+        if !settings.is_in_cluster {
+            split::relabel_placed(&layout, &settings.sqlite)?;
+        }
         let state = Arc::new(StateFile::open(&layout.jobs())?);
         let ledger = Arc::new(LedgerFile::open(&layout.ledger(), &settings.sqlite)?);
         let registry = Arc::new(RegistryFile::open(&layout.registry(), &settings.sqlite)?);
@@ -199,7 +205,7 @@ impl Archive {
             Manifest::new(&placement).write(&layout.manifest())?;
         }
         let settings = settings.clone();
-        Ok(Self { layout, placement, settings, state, ledger, registry, healed, _lock: lock })
+        Ok(Self { layout, placement, settings, state, ledger, registry, healed, lock })
     }
 
     /// The shards, written by `writers` threads, for sources mounted at `roots`.
@@ -254,6 +260,11 @@ impl Archive {
 
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// Closes all files but the lock, which ends with what is returned.
+    pub(crate) fn into_lock(self) -> File {
+        self.lock
     }
 
     pub(crate) fn sqlite_settings(&self) -> &SqliteSettings {
@@ -361,9 +372,9 @@ impl ReadArchive {
     /// Every shard, ascending.
     ///
     /// # Errors
-    /// [`StoreError`] if the folders cannot be listed.
+    /// [`StoreError`] if the folders cannot be listed, or while a shard is being split.
     pub fn shards(&self) -> Result<Vec<ShardId>, StoreError> {
-        self.layout.list_shards().map_err(|error| io_error(&self.layout.shards(), &error))
+        readable_shards(&self.layout)
     }
 
     /// Whether another process holds the writer's lock at this moment.
@@ -438,6 +449,19 @@ impl ReadArchive {
     pub fn temporary(&self) -> PathBuf {
         self.layout.temporary()
     }
+}
+
+/// Every shard, ascending, if none is about to be replaced by its halves.
+pub(crate) fn readable_shards(layout: &Layout) -> Result<Vec<ShardId>, StoreError> {
+    // Before the list: what is split after it has not changed the list.
+    if split::has_unplaced(layout)? {
+        return Err(StoreError::Query(
+            "a shard is being split: ask again in a moment; if this stays, the split was interrupted, and any command \
+             that writes to the archive ends it, as `shardex recover`"
+                .into(),
+        ));
+    }
+    layout.list_shards().map_err(|error| io_error(&layout.shards(), &error))
 }
 
 pub(crate) fn size_with_log(path: &Path) -> u64 {

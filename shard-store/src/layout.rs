@@ -69,6 +69,16 @@ impl Layout {
         self.moving().join(format!("{}.{kind}", id.as_str().replacen('/', "~", 1)))
     }
 
+    /// What a shard is split into, until it is in its place.
+    pub(crate) fn splitting(&self) -> PathBuf {
+        self.root.join("splitting")
+    }
+
+    /// A file of a shard that is split.
+    pub(crate) fn splitting_file(&self, id: &ShardId, kind: &str) -> PathBuf {
+        self.splitting().join(format!("{}.{kind}", id.as_str().replacen('/', "~", 1)))
+    }
+
     /// The shards that exist as files, ascending.
     pub(crate) fn list_shards(&self) -> std::io::Result<Vec<ShardId>> {
         let mut shards = Vec::new();

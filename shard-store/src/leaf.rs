@@ -1,5 +1,6 @@
 //! Leaf queries on the shards of an archive.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +15,8 @@ use shardex_catalog::{Cell, LeafQuery, LeafSearch, PackedUid, Predicate, ShardId
 use shardex_seams::{Leaf, StoreError};
 
 use crate::account::{Accounts, indexed_column};
-use crate::error::{io_error, store_error};
+use crate::archive::readable_shards;
+use crate::error::store_error;
 use crate::layout::Layout;
 use crate::merge::is_allowed_function;
 use crate::schema::{
@@ -28,11 +30,14 @@ const CACHE_BYTES: u64 = 512 << 10;
 const VALUE_BYTES_MAX: i32 = 32 << 20;
 const INSTRUCTIONS_BETWEEN_CHECKS: i32 = 10_000;
 
+/// Tells a file from another one in its place: device and inode.
+type FileNumber = (u64, u64);
+
 /// Read-only connections to shards, kept for the next query.
 pub struct LeafPool {
     layout: Layout,
     idle_max: usize,
-    idle: Mutex<HashMap<ShardId, Vec<Connection>>>,
+    idle: Mutex<HashMap<ShardId, Vec<(FileNumber, Connection)>>>,
     accounts: Accounts,
 }
 
@@ -46,22 +51,24 @@ impl LeafPool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).remove(shard);
     }
 
-    fn take(&self, shard: &ShardId) -> Result<Option<Connection>, StoreError> {
+    fn take(&self, shard: &ShardId) -> Result<Option<(FileNumber, Connection)>, StoreError> {
+        let path = self.layout.shard(shard);
+        // Before the file is opened: a number that is too old costs opening it once more.
+        let number = std::fs::metadata(&path).map_or((0, 0), |metadata| (metadata.dev(), metadata.ino()));
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).get_mut(shard).and_then(Vec::pop);
-        match idle {
-            Some(connection) => Ok(Some(connection)),
+        match idle.filter(|(of, _)| *of == number) {
+            Some(idle) => Ok(Some(idle)),
             None => {
-                let path = self.layout.shard(shard);
                 let Some(mut connection) = sqlite::open_reader(&path, &SHARD, CACHE_BYTES)? else {
                     return Ok(None);
                 };
                 confine(&mut connection).map_err(|error| store_error(&path, error))?;
-                Ok(Some(connection))
+                Ok(Some((number, connection)))
             }
         }
     }
 
-    fn give_back(&self, shard: &ShardId, connection: Connection) {
+    fn give_back(&self, shard: &ShardId, connection: (FileNumber, Connection)) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.values().map(Vec::len).sum::<usize>() < self.idle_max {
             idle.entry(shard.clone()).or_default().push(connection);
@@ -75,10 +82,10 @@ impl LeafPool {
         empty: T,
         act: impl FnOnce(&mut Connection, &Path) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let Some(mut connection) = self.take(shard)? else { return Ok(empty) };
+        let Some((number, mut connection)) = self.take(shard)? else { return Ok(empty) };
         let result = act(&mut connection, &self.layout.shard(shard));
         if result.is_ok() {
-            self.give_back(shard, connection);
+            self.give_back(shard, (number, connection));
         }
         result
     }
@@ -121,7 +128,7 @@ impl Leaf for LeafPool {
     }
 
     fn shards(&self) -> Result<Vec<ShardId>, StoreError> {
-        self.layout.list_shards().map_err(|error| io_error(&self.layout.shards(), &error))
+        readable_shards(&self.layout)
     }
 
     fn excludes(&self, shard: &ShardId, predicate: &Predicate) -> Result<bool, StoreError> {

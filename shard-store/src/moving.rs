@@ -169,6 +169,11 @@ impl Moving {
         remove(&mark).map_err(|error| io_error(&mark, &error))
     }
 
+    /// Forgets the file of a shard that another one has taken the place of.
+    pub(crate) fn forget(&self, shard: &ShardId) {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).remove(shard);
+    }
+
     fn marked(&self, kind: &str) -> Result<Vec<ShardId>, StoreError> {
         let folder = self.layout.moving();
         let failed = |error: io::Error| io_error(&folder, &error);
@@ -358,7 +363,7 @@ impl ShardSink for Incoming {
 }
 
 /// Writes a small file, all of it or nothing, durably.
-fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     let new = beside(path, "-new");
     private::create_file(&new)?;
     fs::write(&new, text)?;
@@ -393,17 +398,17 @@ fn install_files(layout: &Layout, shard: &ShardId, to: &Path) -> io::Result<()> 
     private::sync_parent(&mark)
 }
 
-fn log_of(path: &Path) -> PathBuf {
+pub(crate) fn log_of(path: &Path) -> PathBuf {
     beside(path, "-wal")
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
-fn remove(path: &Path) -> io::Result<()> {
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
 use shardex_catalog::{
-    Applied, Claim, DirectoryRange, Fence, FileKind, FileName, FileStamp, FileState, Incarnation,
-    LedgerEntry, RelativePath, ShardId, SourceName,
+    Applied, Claim, DirectoryRange, Fence, FileKind, FileName, FileStamp, FileState, Incarnation, KeyPrefix,
+    LedgerEntry, RelativePath, ShardId, SourceName, covered,
 };
 use shardex_seams::StoreError;
 
@@ -78,8 +78,10 @@ pub(crate) fn heal(
     if registry_is_stale && !shards.is_empty() {
         healed.registry_studies = Some(0);
     }
+    let all = shards.iter().cloned().collect();
     for shard in shards {
-        match heal_from(layout, settings, &shard, restorer.as_mut(), &mut healed) {
+        let covered = covered(&shard, &all);
+        match heal_from(layout, settings, (&shard, covered), restorer.as_mut(), &mut healed) {
             // One damaged shard must not keep the others from being written.
             Err(error @ (StoreError::Corrupt { .. } | StoreError::Unusable { .. })) => {
                 if needed.contains(&shard) {
@@ -115,7 +117,7 @@ pub(crate) fn stale(tokens: [Option<i64>; 3]) -> [bool; 3] {
 fn heal_from(
     layout: &Layout,
     settings: &SqliteSettings,
-    shard: &ShardId,
+    (shard, covered): (&ShardId, Option<KeyPrefix>),
     restorer: Option<&mut Restorer>,
     healed: &mut Healed,
 ) -> Result<(), StoreError> {
@@ -125,7 +127,7 @@ fn heal_from(
     healed.highest_fence = healed.highest_fence.max(history::highest_fence(&connection).map_err(fail)?);
     if let Some(studies) = &mut healed.registry_studies {
         let found = registry::studies_of_shard(&connection).map_err(fail)?;
-        *studies += RegistryFile::adopt(&layout.registry(), settings, shard, &found)?;
+        *studies += RegistryFile::adopt(&layout.registry(), settings, shard, covered, &found)?;
     }
     if let (Some(restorer), Some(files)) = (restorer, &mut healed.ledger_files) {
         let begun = begin_life(&path, settings)?;

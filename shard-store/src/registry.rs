@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
-use shardex_catalog::{Domain, ShardId, StudyKey, shard_of};
+use shardex_catalog::{Domain, KeyPrefix, ShardId, ShardSplit, StudyKey, bucket_of, shard_of};
 use shardex_seams::{Registry, SiteClaim, StoreError, StudyClaim};
 
 use crate::error::{io_error, store_error};
@@ -58,8 +58,8 @@ impl RegistryFile {
             .await
     }
 
-    /// Enters the studies that a shard really has, where they are not claimed for another one.
-    /// Returns how many were new.
+    /// Enters the studies that a shard really has, where they are not claimed for another one. A study that it covers
+    /// is taken from another bucket of its partition: the registry is older than a split then. Returns how many were new.
     ///
     /// # Errors
     /// [`StoreError`]; what was entered stays and is true.
@@ -67,19 +67,28 @@ impl RegistryFile {
         path: &Path,
         settings: &SqliteSettings,
         shard: &ShardId,
+        covered: Option<KeyPrefix>,
         studies: &[StudyKey],
     ) -> Result<u64, StoreError> {
         let fail = |error| store_error(path, error);
         let mut connection = sqlite::open_writer(path, &REGISTRY, settings, 4 << 20)?;
         let mut adopted = 0;
+        // New studies may go to a bucket that has none.
+        sqlite::durably(&mut connection, settings.synchronous, |transaction| shard_id(transaction, shard))
+            .map_err(fail)?;
         for studies in studies.chunks(STUDIES_A_TRANSACTION) {
             adopted += sqlite::durably(&mut connection, settings.synchronous, |transaction| {
                 let id = shard_id(transaction, shard)?;
-                let mut insert = transaction
-                    .prepare_cached("INSERT INTO study(key, shard) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
+                let mut insert = transaction.prepare_cached(
+                    "INSERT INTO study(key, shard) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET shard = excluded.shard \
+                     WHERE ?3 AND shard <> excluded.shard \
+                     AND shard IN (SELECT id FROM shard WHERE name >= ?4 AND name < ?5)",
+                )?;
+                let (low, high) = buckets(shard);
                 let mut new = 0;
                 for study in studies {
-                    new += insert.execute(params![study.0.to_be_bytes(), id])? as u64;
+                    let is_covered = covered.is_some_and(|covered| covered.contains(*study));
+                    new += insert.execute(params![study.0.to_be_bytes(), id, is_covered, low, high])? as u64;
                 }
                 Ok(new)
             })
@@ -87,6 +96,93 @@ impl RegistryFile {
         }
         Ok(adopted)
     }
+
+    /// Lets the registry name the new shard for the studies that a split took. May be done again.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it is to be done again then.
+    pub async fn relabel_split(&self, split: ShardSplit) -> Result<(), StoreError> {
+        self.owner
+            .call(move |opened| {
+                relabel_all(&mut opened.connection, &opened.settings, &split)
+                    .map_err(|error| store_error(&opened.path, error))
+            })
+            .await
+    }
+
+    /// Tells the registry of shards that there are: new studies go to the bucket of the longest name.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be entered.
+    pub async fn know(&self, shards: Vec<ShardId>) -> Result<(), StoreError> {
+        self.owner
+            .call(move |opened| {
+                sqlite::durably(&mut opened.connection, opened.settings.synchronous, |transaction| {
+                    shards.iter().try_for_each(|shard| shard_id(transaction, shard).map(drop))
+                })
+                .map_err(|error| store_error(&opened.path, error))
+            })
+            .await
+    }
+
+    /// Lets the registry name the new shard for the studies that a split took, by a connection of its own. May be
+    /// done again.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it is to be done again then.
+    pub(crate) fn relabel(
+        path: &Path,
+        settings: &SqliteSettings,
+        split: &ShardSplit,
+    ) -> Result<(), StoreError> {
+        let mut connection = sqlite::open_writer(path, &REGISTRY, settings, 4 << 20)?;
+        relabel_all(&mut connection, settings, split).map_err(|error| store_error(path, error))
+    }
+}
+
+fn relabel_all(
+    connection: &mut Connection,
+    settings: &SqliteSettings,
+    split: &ShardSplit,
+) -> rusqlite::Result<()> {
+    let mut after = None;
+    loop {
+        after = sqlite::durably(connection, settings.synchronous, |transaction| {
+            relabel_some(transaction, split, after)
+        })?;
+        if after.is_none() {
+            // What an earlier try wrote need not be synced yet, and this one may have changed nothing.
+            return sqlite::truncate_log(connection);
+        }
+    }
+}
+
+/// Relabels some studies that a split took, those after a key; the last one looked at, if there may be more.
+fn relabel_some(
+    transaction: &Transaction<'_>,
+    split: &ShardSplit,
+    after: Option<StudyKey>,
+) -> rusqlite::Result<Option<StudyKey>> {
+    let (from, to) = (shard_id(transaction, &split.from)?, shard_id(transaction, &split.to)?);
+    let (low, high) = split.moved.keys();
+    // From the last key on, which changes nothing if it is there again.
+    let low = after.unwrap_or(low).0.to_be_bytes();
+    let last: Option<[u8; 16]> = transaction
+        .prepare_cached("SELECT key FROM study WHERE key >= ?1 AND key <= ?2 ORDER BY key LIMIT 1 OFFSET ?3")?
+        .query_row(params![low, high.0.to_be_bytes(), STUDIES_A_TRANSACTION], |row| row.get(0))
+        .optional()?;
+    let until = last.unwrap_or(high.0.to_be_bytes());
+    transaction
+        .prepare_cached("UPDATE study SET shard = ?1 WHERE key >= ?2 AND key <= ?3 AND shard = ?4")?
+        .execute(params![to, low, until, from])?;
+    Ok(last.map(|key| StudyKey(u128::from_be_bytes(key))))
+}
+
+/// The names of all buckets of a shard's partition lie between these.
+fn buckets(shard: &ShardId) -> (String, String) {
+    let partition = shard.partition();
+    // `0` is what follows `/` in ASCII.
+    (format!("{partition}/"), format!("{partition}0"))
 }
 
 #[async_trait]
@@ -127,7 +223,12 @@ fn claim_one(transaction: &Transaction<'_>, claim: &StudyClaim) -> rusqlite::Res
         Some(site) if !admit(transaction, site)? => &site.other,
         _ => &claim.partition,
     };
-    let shard = shard_of(partition);
+    let (low, high) = buckets(&shard_of(partition));
+    let known = transaction
+        .prepare_cached("SELECT name FROM shard WHERE name >= ?1 AND name < ?2")?
+        .query_map([low, high], |row| parse_shard(&row.get::<_, String>(0)?))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    let shard = bucket_of(partition, claim.key, &known);
     let id = shard_id(transaction, &shard)?;
     transaction
         .prepare_cached("INSERT INTO study(key, shard) VALUES (?1, ?2)")?

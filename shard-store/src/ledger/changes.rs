@@ -66,7 +66,7 @@ pub(crate) fn carry_out(
 }
 
 /// Remembers that something rests on a batch.
-fn note(
+pub(super) fn note(
     transaction: &Transaction<'_>,
     shards: &Shards,
     shard: &ShardId,

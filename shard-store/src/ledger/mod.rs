@@ -4,6 +4,7 @@ mod changes;
 mod codec;
 mod merge;
 mod query;
+mod relabel;
 mod restore;
 
 use std::path::{Path, PathBuf};
@@ -12,15 +13,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use rusqlite::Connection;
 use shardex_catalog::{
-    Applied, DirectoryRange, DirectoryRecord, Fence, FileName, LedgerChange, ShardId, SourceName,
+    Applied, DirectoryRange, DirectoryRecord, Fence, FileName, LedgerChange, ShardId, ShardSplit, SourceName,
 };
-use shardex_seams::{Ledger, StoreError};
+use shardex_seams::{History, Ledger, StoreError, StoredName};
 
 use crate::error::{io_error, store_error};
 use crate::sqlite::{self, Format, SqliteSettings};
 use crate::thread::Owner;
 pub use query::LedgerRow;
 use query::Shards;
+pub(crate) use relabel::Relabeller;
 pub(crate) use restore::Restorer;
 
 pub(crate) const LEDGER: Format = Format {
@@ -100,6 +102,55 @@ impl LedgerFile {
     /// Empties the write-ahead log into the file.
     pub(crate) async fn truncate_log(&self) -> Result<(), StoreError> {
         self.run(|opened| sqlite::truncate_log(&opened.connection)).await
+    }
+
+    /// Lets the entries of files that a split has taken to its new shard name it. May be done again.
+    ///
+    /// # Errors
+    /// [`StoreError`]; none of these is changed then.
+    ///
+    /// # Cancel safety
+    /// Dropped, it may or may not be done.
+    pub async fn relabel(&self, split: ShardSplit, files: Vec<StoredName>) -> Result<(), StoreError> {
+        self.run(move |opened| {
+            let shards = Arc::clone(&opened.shards);
+            let transaction = opened.connection.transaction()?;
+            let result =
+                relabel::page(&transaction, &shards, &split, &files).and_then(|()| transaction.commit());
+            if result.is_err() {
+                opened.shards.refresh(&opened.connection)?;
+            }
+            result
+        })
+        .await
+    }
+
+    /// Notes what rests on the two shards of a split after all its files were relabelled, given what lives they have;
+    /// durably, with the relabelling.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it is to be done again then, with the relabelling.
+    ///
+    /// # Cancel safety
+    /// Dropped, it may or may not be done.
+    pub async fn finish_split(
+        &self,
+        split: ShardSplit,
+        stays: History,
+        goes: History,
+    ) -> Result<(), StoreError> {
+        self.run(move |opened| {
+            let shards = Arc::clone(&opened.shards);
+            let result =
+                sqlite::durably(&mut opened.connection, opened.settings.synchronous, |transaction| {
+                    relabel::finish(transaction, &shards, &split, &stays, &goes)
+                });
+            if result.is_err() {
+                opened.shards.refresh(&opened.connection)?;
+            }
+            result
+        })
+        .await
     }
 
     async fn run<T: Send + 'static>(

@@ -23,6 +23,7 @@ use crate::sqlite::{self, SqliteSettings, Synchronous};
 use counts::Counts;
 pub(crate) use directories::{PathValue, path_bytes};
 use headers::HeaderCache;
+pub(crate) use read::files_after;
 
 /// The one writer of a shard file.
 pub(crate) struct ShardFile {

@@ -32,12 +32,18 @@ pub(crate) fn files_after(
     after: Option<&StoredName>,
     limit: u32,
 ) -> rusqlite::Result<Vec<StoredName>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT r.name, d.path, f.name FROM file f JOIN directory d ON f.directory = d.id \
-         JOIN source r ON d.source = r.id \
-         WHERE ?1 IS NULL OR (r.name, d.path, f.name) > (?1, ?2, ?3) \
-         ORDER BY r.name, d.path, f.name LIMIT ?4",
-    )?;
+    // The order of the joins is that of the indexes: a page sorts nothing, and reads no file of directories before it.
+    let condition = match after {
+        Some(_) => {
+            "r.name >= ?1 AND (r.name > ?1 OR d.path >= ?2) AND (r.name > ?1 OR d.path > ?2 OR f.name > ?3)"
+        }
+        None => "?1 IS NULL AND ?2 IS NOT NULL AND ?3 IS NOT NULL",
+    };
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT r.name, d.path, f.name FROM source r CROSS JOIN directory d ON d.source = r.id \
+         CROSS JOIN file f ON f.directory = d.id WHERE {condition} \
+         ORDER BY r.name, d.path, f.name LIMIT ?4"
+    ))?;
     let source = after.map(|after| after.source.as_str());
     let path = PathValue(after.map_or(&[], |after| after.directory.as_bytes()));
     let name = PathValue(after.map_or(&[], |after| after.name.as_bytes()));
