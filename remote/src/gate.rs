@@ -37,9 +37,15 @@ pub(crate) struct Pass {
     _use: Option<Use>,
 }
 
+/// Nobody uses a shard as its writer does while this lives.
+#[derive(Debug)]
+pub struct Still {
+    _guard: OwnedRwLockWriteGuard<()>,
+}
+
 #[derive(Default)]
 struct Owned {
-    map: Map,
+    map: Arc<Map>,
     until: Duration,
 }
 
@@ -81,7 +87,13 @@ impl Gate {
         let Some(map) = map else { return };
         // Writes go on where a move was called off. Where it is done, the map names another owner.
         self.leaving().retain(|shard, (number, _)| is_move(&map, shard, *number));
-        owned.map = map;
+        owned.map = Arc::new(map);
+    }
+
+    /// The map that came with the last table: who acts by it knows that sessions of earlier units are over here.
+    #[must_use]
+    pub fn heard(&self) -> Arc<Map> {
+        Arc::clone(&self.owned.read().unwrap_or_else(PoisonError::into_inner).map)
     }
 
     /// Says that a shard comes: it is not served before it is in its place, whatever the map says.
@@ -92,6 +104,25 @@ impl Gate {
     /// Keeps only these of the shards that are expected.
     pub fn keep_expecting(&self, is_expected: impl Fn(&ShardId) -> bool) {
         self.arriving.write().unwrap_or_else(PoisonError::into_inner).retain(is_expected);
+    }
+
+    /// Waits until nothing is written any more by units that are over.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn quiet(&self) {
+        let ending = self.sessions().ending();
+        for writing in ending {
+            drop(writing.write().await);
+        }
+    }
+
+    /// Waits until nobody uses a shard as its writer does, and lets nobody while what it gives is held.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn still(&self, shard: &ShardId) -> Still {
+        Still { _guard: self.lock_of(shard).write_owned().await }
     }
 
     /// Whether a shard is about to leave, so that the leader's next word is urgent.

@@ -18,10 +18,10 @@ mod shards;
 mod status;
 mod transfer;
 
-pub use gate::Gate;
+pub use gate::{Gate, Still};
 pub use leaf::{LEDGER_FILES_WIDTH, LedgerFileRows, RemoteLeaf};
 pub use local::LocalStores;
-pub use map::{Locator, Map, ShardMove};
+pub use map::{Locator, Map, MapSplit, ShardMove};
 pub use peers::{Peers, RemoteStores};
 pub use service::{OwnedStores, StoreService};
 pub use transfer::ShardFetcher;

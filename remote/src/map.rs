@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use shardex_catalog::ShardId;
+use shardex_catalog::{KeyPrefix, ShardId, ShardSplit};
 use shardex_proto::v1;
 use shardex_seams::StoreError;
 
@@ -19,6 +19,8 @@ pub struct Map {
     pub shards: HashMap<ShardId, String>,
     /// Shards on their way to another owner.
     pub moves: HashMap<ShardId, ShardMove>,
+    /// Shards that are being split.
+    pub splits: HashMap<ShardId, MapSplit>,
     /// URL by worker.
     pub urls: HashMap<String, String>,
 }
@@ -32,6 +34,19 @@ pub struct ShardMove {
     pub number: u64,
 }
 
+/// How a shard is split.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapSplit {
+    /// The worker that makes its halves.
+    pub owner: String,
+    /// What is split, and into what.
+    pub split: ShardSplit,
+    /// Tells this split from any other.
+    pub number: u64,
+    /// How far it is.
+    pub stage: v1::SplitStage,
+}
+
 impl Map {
     /// The map as it travels; what is no shard's name is left out.
     #[must_use]
@@ -42,6 +57,7 @@ impl Map {
             home: (!map.home.is_empty()).then(|| map.home.clone()),
             shards: map.shards.iter().filter_map(shard).collect(),
             moves: map.shards.iter().filter_map(moving).collect(),
+            splits: map.shards.iter().filter_map(splitting).collect(),
             urls: map.workers.iter().map(|worker| (worker.worker.clone(), worker.url.clone())).collect(),
         }
     }
@@ -63,6 +79,14 @@ impl Map {
 fn moving(owned: &v1::ShardOwner) -> Option<(ShardId, ShardMove)> {
     let to = Some(&owned.moves_to).filter(|to| !to.is_empty())?.clone();
     Some((ShardId::new(&owned.shard).ok()?, ShardMove { to, number: owned.r#move }))
+}
+
+fn splitting(owned: &v1::ShardOwner) -> Option<(ShardId, MapSplit)> {
+    let known = owned.split.as_ref()?;
+    let from = ShardId::new(&owned.shard).ok()?;
+    let (to, moved) = (ShardId::new(&known.to).ok()?, KeyPrefix::new(&known.moved)?);
+    let (owner, number, stage) = (known.owner.clone(), known.number, known.stage());
+    Some((from.clone(), MapSplit { owner, split: ShardSplit { from, to, moved }, number, stage }))
 }
 
 /// Knows the map, and asks the leader for more.

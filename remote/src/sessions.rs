@@ -28,7 +28,7 @@ pub(crate) struct Permit {
 }
 
 /// Is held shared by the writes of one session while they are being applied.
-type Writing = Arc<RwLock<()>>;
+pub(crate) type Writing = Arc<RwLock<()>>;
 
 /// The sessions of a store. In memory only: a store that is started again asks everybody to begin
 /// again, and knows from the table who may.
@@ -72,6 +72,11 @@ impl Sessions {
         // Only the locks of sessions that are over are ever taken for oneself.
         let writing = Arc::clone(writing).try_read_owned().ok()?;
         Some(Permit { _writing: writing })
+    }
+
+    /// What the writes of sessions that are over hold while they are being applied.
+    pub(crate) fn ending(&self) -> Vec<Writing> {
+        self.ending.clone()
     }
 
     fn forget_ended(&mut self) {

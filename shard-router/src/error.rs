@@ -58,6 +58,9 @@ pub enum Error {
         /// The first.
         first: Box<FailedShard>,
     },
+    /// What was read of a shard may lie in another one, too.
+    #[error("shard `{0}` was split while it was asked: ask again")]
+    Split(ShardId),
     /// The shards could not be listed, or the ledger not read.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -94,8 +94,11 @@ impl Router {
             let options = QueryOptions { rows_max: Some(u64::MAX >> 2), ..options.clone() };
             return self.sql(CONFLICTS, &options, sink);
         }
-        let total = self.leaf.shards()?.len();
-        match self.reports.report(request, &options.cancel, sink) {
+        let shards = self.leaf.shards()?;
+        let total = shards.len();
+        let given = self.reports.report(request, &options.cancel, sink);
+        self.unsplit(&shards)?;
+        match given {
             Ok(()) => Ok(Completeness { total, answered: total, ..Completeness::default() }),
             Err(_) if options.cancel.load(std::sync::atomic::Ordering::Relaxed) => Err(Error::Cancelled),
             Err(error) => Err(Error::Store(error)),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use shardex_catalog::query::SearchRequest;
+use shardex_catalog::{ShardId, covered};
 use shardex_seams::Leaf;
 use shardex_shard_store::merge::{Analyser, MergeDatabase, StopCheck};
 
@@ -13,6 +14,9 @@ use crate::pull::Pull;
 use crate::reports::NoReports;
 use crate::stop::Stop;
 use crate::{Answers, Error, LedgerFiles, QueryOptions, ReportRequest, Reports, RowSink, Settings};
+
+/// How often a query is asked whose shards are split meanwhile.
+const SPLIT_TRIES_MAX: u32 = 3;
 
 /// Answers SQL over all shards. One serves many threads.
 pub struct Router {
@@ -53,6 +57,16 @@ impl Router {
         sink: &mut dyn RowSink,
     ) -> Result<Completeness, Error> {
         let stop = Stop::new(&self.settings.clock, options);
+        unless_split(|| self.sql_once(text, options, &stop, &mut *sink))
+    }
+
+    fn sql_once(
+        &self,
+        text: &str,
+        options: &QueryOptions,
+        stop: &Stop,
+        sink: &mut dyn RowSink,
+    ) -> Result<Completeness, Error> {
         let lists = &*options.lists;
         let analysis = match lists {
             [] => self.analyser.analyse(text),
@@ -66,7 +80,7 @@ impl Router {
         let pull = Pull {
             router: self,
             shards: &shards,
-            stop: &stop,
+            stop,
             rows_max: options.rows_max.unwrap_or(self.settings.rows_max),
             allow_partial: options.allow_partial,
         };
@@ -74,6 +88,7 @@ impl Router {
         for plan in &plans {
             pull.view(plan, &merge, &mut tally)?;
         }
+        self.unsplit(&shards)?;
         let completeness = complete(tally, shards.len())?;
         for plan in &plans {
             plan.indexes.iter().try_for_each(|column| merge.index(plan.view, column))?;
@@ -86,6 +101,30 @@ impl Router {
         result.map_err(|error| stop.reason().unwrap_or_else(|| error.into()))?;
         Ok(completeness)
     }
+}
+
+impl Router {
+    /// Whether each of the shards that were asked still covers what it did when they were listed: then no study was read
+    /// in two of them, and none was passed over between two.
+    pub(crate) fn unsplit(&self, asked: &[ShardId]) -> Result<(), Error> {
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let (before, now) = (asked.iter().cloned().collect(), self.leaf.shards()?.into_iter().collect());
+        let split = asked.iter().find(|shard| covered(shard, &before) != covered(shard, &now));
+        split.map_or(Ok(()), |shard| Err(Error::Split(shard.clone())))
+    }
+}
+
+/// Asks again if a shard was split meanwhile. Nothing may have been given to anybody before that is known.
+pub(crate) fn unless_split<T>(mut ask: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    for _ in 1..SPLIT_TRIES_MAX {
+        match ask() {
+            Err(Error::Split(_)) => {}
+            answer => return answer,
+        }
+    }
+    ask()
 }
 
 /// What an answer rests on; an error if it rests on nothing.

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use serde_json::json;
-use shardex_catalog::ShardId;
+use shardex_catalog::{ShardId, ShardSplit};
 use shardex_shard_store::maintain::{FileSize, Maintained, Work};
-use shardex_shard_store::{Archive, ArchiveSettings, ReadArchive};
+use shardex_shard_store::{Archive, ArchiveSettings, Built, ReadArchive};
 
 use super::meter::{Meter, Unit};
 use crate::args::ArchiveArgument;
@@ -31,6 +31,9 @@ pub(crate) enum Maintain {
     /// Write files anew without free pages; needs twice a file's size free on its disk.
     #[command(after_help = MAINTAIN_EXAMPLES)]
     Vacuum(MaintainWork),
+    /// Split a shard that has grown too large in two; studies stay whole, no file is read again.
+    #[command(after_help = SPLIT_EXAMPLES)]
+    Split(MaintainSplit),
     /// Show what takes the room: files, tables, indexes, bytes an indexed file.
     #[command(after_help = MAINTAIN_EXAMPLES)]
     Size(MaintainSize),
@@ -45,6 +48,26 @@ pub(crate) const MAINTAIN_EXAMPLES: &str = "Examples:
 
 All but `size` lock the archive against an ingest; queries go on. Each file is one transaction: after Ctrl-C or a
 crash it is as it was.";
+
+/// Of `maintain split`.
+const SPLIT_EXAMPLES: &str = "Examples:
+  shardex maintain split 2019-b059c9be/0 --archive ./archive
+
+About half of the shard's studies go to a new shard beside it, by their hash; the room that they took is given back. Needs
+1.5 times the shard's size free on its disk while it works. Locks the archive against an ingest; queries wait only while the two
+files are put in place. After Ctrl-C or a crash the shard is as it was, or the next command that writes ends the split.";
+
+#[derive(Debug, Args)]
+pub(crate) struct MaintainSplit {
+    #[command(flatten)]
+    pub(crate) archive: ArchiveArgument,
+    /// The shard, as `maintain size` names it, without `shards/` and `.sqlite`.
+    #[arg(value_name = "SHARD")]
+    pub(crate) shard: String,
+    /// As one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct MaintainWork {
@@ -85,6 +108,7 @@ pub(crate) fn run(maintain: &Maintain) -> anyhow::Result<ExitCode> {
         Maintain::Optimize(work) => run_work(work, Work::Optimize),
         Maintain::Reindex(work) => run_work(work, Work::Reindex),
         Maintain::Vacuum(work) => run_work(work, Work::Vacuum),
+        Maintain::Split(split) => run_split(split),
         Maintain::Size(size) => run_size(size),
     }
 }
@@ -142,6 +166,54 @@ fn write_work(arguments: &MaintainWork, files: &[Maintained]) -> anyhow::Result<
     if arguments.dry_run {
         output::say("dry run: nothing was changed");
     }
+    Ok(())
+}
+
+fn run_split(arguments: &MaintainSplit) -> anyhow::Result<ExitCode> {
+    let path = &arguments.archive.archive;
+    // Upkeep makes no archives.
+    let known = ReadArchive::open(path)?;
+    let shard = ShardId::new(&arguments.shard)?;
+    if !known.shard_sizes()?.iter().any(|(id, _)| *id == shard) {
+        anyhow::bail!("the archive has no shard `{shard}`: `shardex maintain size --all` names them");
+    }
+    let cancel = shardex_daemon::stop_on_signals()?;
+    let archive = Archive::create_or_open(path, &ArchiveSettings::default())?;
+    let (split, built) = match archive.split(&shard, &cancel) {
+        Err(_) if cancel.load(Ordering::Relaxed) => {
+            output::say(
+                "interrupted: the shard is as it was, or the next command that writes ends the split",
+            );
+            return Ok(ExitCode::Interrupted);
+        }
+        result => result?,
+    };
+    write_split(arguments, &split, &built, &known.shard_sizes()?)?;
+    Ok(ExitCode::Done)
+}
+
+fn write_split(
+    arguments: &MaintainSplit,
+    split: &ShardSplit,
+    built: &Built,
+    sizes: &[(ShardId, u64)],
+) -> anyhow::Result<()> {
+    let bytes = |shard: &ShardId| sizes.iter().find(|(id, _)| id == shard).map_or(0, |(_, bytes)| *bytes);
+    let halves = [(&split.from, &built.stays), (&split.to, &built.goes)];
+    let mut to = output::answer();
+    if arguments.json {
+        let shard = |(id, holds): (&ShardId, &shardex_shard_store::Contents)| json!({ "shard": id.as_str(), "studies": holds.studies, "files": holds.files, "bytes": bytes(id) });
+        let answer =
+            json!({ "shard": split.from.as_str(), "new": split.to.as_str(), "shards": halves.map(shard) });
+        writeln!(to, "{}", output::json_text(&answer))?;
+    } else {
+        let mut table = Table::new(&["shard", "studies", "files", "size"]);
+        for (id, holds) in halves {
+            table.row([id.to_string(), grouped(holds.studies), grouped(holds.files), byte_size(bytes(id))]);
+        }
+        table.write(&mut to, true)?;
+    }
+    to.flush()?;
     Ok(())
 }
 

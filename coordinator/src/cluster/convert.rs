@@ -7,7 +7,8 @@ use shardex_proto::v1;
 
 use super::machine::{
     Arrived, End, Finished, Grant, Holdings, JobView, Map, Moment, Mount, Options, Reply, Report, ShardView,
-    Slow, State, Submit, Task, Totals, Unit, UnitReport, UnitView, WorkerName, WorkerState, WorkerView,
+    Slow, Split, SplitReport, SplitStage, State, Submit, Task, Totals, Unit, UnitReport, UnitView,
+    WorkerName, WorkerState, WorkerView,
 };
 
 /// Units, mounts and shards that one report may name.
@@ -77,12 +78,25 @@ fn holdings_in(holdings: v1::Holdings) -> Result<Holdings, Nonsense> {
         placement: holdings.placement,
         folder_id: holdings.folder_id,
         arrived: holdings.arrived.into_iter().map(arrived_in).collect::<Result<_, _>>()?,
+        splits: holdings.splits.into_iter().map(split_in).collect::<Result<_, _>>()?,
+        relabelled: holdings.relabelled.into_iter().map(split_in).collect::<Result<_, _>>()?,
     })
 }
 
 fn arrived_in(arrived: v1::ArrivedShard) -> Result<Arrived, Nonsense> {
     let shard = shard_in(&arrived.shard)?;
     Ok(Arrived { shard, number: arrived.r#move, from_session: arrived.from_session })
+}
+
+fn split_in(said: v1::SplitReport) -> Result<SplitReport, Nonsense> {
+    Ok(SplitReport {
+        shard: shard_in(&said.shard)?,
+        to: shard_in(&said.to)?,
+        moved: said.moved,
+        number: said.number,
+        is_placed: said.is_placed,
+        failed: said.failed,
+    })
 }
 
 fn told_in(unit: v1::UnitReport) -> Result<UnitReport, Nonsense> {
@@ -281,12 +295,17 @@ pub(super) fn domains(state: &State) -> HashMap<String, String> {
 pub(super) fn map_out(map: &Map) -> v1::ShardMap {
     let owner = |(shard, owner): (&ShardId, &WorkerName)| {
         let known = map.moves.get(shard);
-        let is_served = known.is_none_or(|known| known.released.is_none());
+        let is_placing = |(from, split): (&ShardId, &Split)| {
+            split.stage == SplitStage::Placing && (from == shard || split.to == *shard)
+        };
+        let is_released = known.is_some_and(|known| known.released.is_some());
+        let is_served = !is_released && !map.splits.iter().any(is_placing);
         v1::ShardOwner {
             shard: shard.to_string(),
             owner: if is_served { owner.to_string() } else { String::new() },
             moves_to: known.map(|known| known.to.to_string()).unwrap_or_default(),
             r#move: known.map_or(0, |known| known.number),
+            split: map.splits.get(shard).map(|split| split_out(split, owner)),
         }
     };
     let address = |(worker, url): (&WorkerName, &String)| v1::WorkerAddress {
@@ -298,6 +317,23 @@ pub(super) fn map_out(map: &Map) -> v1::ShardMap {
         home: map.home.as_ref().map(ToString::to_string).unwrap_or_default(),
         shards: map.shards.iter().map(owner).collect(),
         workers: map.urls.iter().map(address).collect(),
+    }
+}
+
+fn split_out(split: &Split, owner: &WorkerName) -> v1::ShardSplit {
+    let stage = match split.stage {
+        SplitStage::Waiting => v1::SplitStage::Waiting,
+        SplitStage::Building => v1::SplitStage::Building,
+        SplitStage::Placing => v1::SplitStage::Placing,
+        SplitStage::Relabelling => v1::SplitStage::Relabelling,
+        SplitStage::Done(_) => v1::SplitStage::Done,
+    };
+    v1::ShardSplit {
+        owner: owner.to_string(),
+        to: split.to.to_string(),
+        moved: split.moved.clone(),
+        number: split.number,
+        stage: stage.into(),
     }
 }
 
@@ -390,6 +426,9 @@ pub(super) fn shard_out(view: ShardView) -> v1::ShardStatus {
         bytes: view.bytes,
         is_served: view.is_served,
         moves_to: view.moves_to.map(|to| to.to_string()).unwrap_or_default(),
+        splits_to: view.splits_to.map(|to| to.to_string()).unwrap_or_default(),
+        split_stage: view.split_stage.to_owned(),
+        split_failure: view.split_failure,
     }
 }
 

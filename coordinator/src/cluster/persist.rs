@@ -14,8 +14,8 @@ const CLUSTER: &str = "cluster";
 const MAP: &str = "map";
 const JOBS: &str = "job/";
 const PAGE: u32 = 100;
-/// Version of what is stored.
-const FORMAT: i64 = 1;
+/// Version of what is stored. Version 2 added splits of shards to the map; one of version 1 has none.
+const FORMAT: i64 = 2;
 
 /// Makes a state that was put back from a backup usable: fences go on above all that were ever given,
 /// and workers are taken for new ones, whose shards are adopted. No coordinator may lead meanwhile, or
@@ -150,4 +150,25 @@ fn parse<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<Arc<T>, Error> 
         return Err(newer.into());
     }
     serde_json::from_value(stored.value).map(Arc::new).map_err(damaged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_of_every_format_is_read_or_refused_by_number() {
+        let map = |format: u8| {
+            let text = format!(
+                r#"{{"format":{format},"value":{{"version":3,"home":"a","shards":{{"p/0":"a"}},"moves":{{}},"urls":{{}}}}}}"#
+            );
+            parse::<Map>(MAP, text.as_bytes())
+        };
+        // Format 1 had no splits.
+        let first = map(1).expect("an older one is read");
+        assert_eq!((first.version, first.shards.len(), first.splits.len()), (3, 1, 0));
+        assert!(map(2).is_ok());
+        let newer = map(3).expect_err("a newer one is refused");
+        assert!(newer.to_string().contains("format version 3"), "{newer}");
+    }
 }

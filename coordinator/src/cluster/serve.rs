@@ -310,6 +310,18 @@ impl Jobs for ClusterService {
         .await
     }
 
+    async fn split_shard(
+        &self,
+        request: Request<v1::SplitShardRequest>,
+    ) -> Result<Response<v1::ShardStatus>, Status> {
+        let shard = convert::shard_in(&request.into_inner().shard).map_err(nonsense)?;
+        self.ask(move |state, now| {
+            state.split_shard(&shard, now)?;
+            Ok(state.shard_view(&shard, now).map(convert::shard_out).unwrap_or_default())
+        })
+        .await
+    }
+
     async fn rebalance(
         &self,
         _: Request<v1::RebalanceRequest>,

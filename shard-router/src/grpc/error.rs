@@ -44,6 +44,12 @@ impl From<&Error> for Fault {
                 fault.detail.shard = first.shard.to_string();
                 fault
             }
+            Error::Split(shard) => {
+                let mut fault = Self::new(Reason::ShardFailed, error.to_string());
+                fault.detail.shard = shard.to_string();
+                fault.detail.may_retry = true;
+                fault
+            }
             Error::Store(source) => store(
                 Reason::StoreFailed,
                 source,

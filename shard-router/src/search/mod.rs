@@ -14,7 +14,7 @@ use shardex_shard_store::merge::{MergeDatabase, ResultColumn, StopCheck};
 use crate::completeness::Tally;
 use crate::fanout::{Asked, Question, Wants};
 use crate::pull::{Part, Pull};
-use crate::router::{Router, complete};
+use crate::router::{Router, complete, unless_split};
 use crate::stop::Stop;
 use crate::{Completeness, Error, QueryOptions, RowSink};
 
@@ -35,19 +35,30 @@ impl Router {
         sink: &mut dyn RowSink,
     ) -> Result<Completeness, Error> {
         let stop = Stop::new(&self.settings.clock, options);
+        unless_split(|| self.search_once(request, options, &stop, &mut *sink))
+    }
+
+    fn search_once(
+        &self,
+        request: &SearchRequest,
+        options: &QueryOptions,
+        stop: &Stop,
+        sink: &mut dyn RowSink,
+    ) -> Result<Completeness, Error> {
         let columns = self.settings.columns;
         let search = Search::new(request, columns).map_err(|error| Error::Refused(error.to_string()))?;
         let shards = self.leaf.shards()?;
         let pull = Pull {
             router: self,
             shards: &shards,
-            stop: &stop,
+            stop,
             rows_max: options.rows_max.unwrap_or(self.settings.rows_max),
             allow_partial: options.allow_partial,
         };
         let mut tally = Tally::default();
         if search.is_count {
             let count = count(&pull, &search, &mut tally)?;
+            self.unsplit(&shards)?;
             let completeness = complete(tally, shards.len())?;
             give_count(count, sink);
             return Ok(completeness);
@@ -58,6 +69,7 @@ impl Router {
         let merge = MergeDatabase::create(limits)?;
         let needed = needed_columns(&search, columns(search.view));
         fill(&pull, &search, &needed, &merge, &mut tally)?;
+        self.unsplit(&shards)?;
         let completeness = complete(tally, shards.len())?;
         stop.reason().map_or(Ok(()), Err)?;
         let result = |column: &Column| ResultColumn {

@@ -8,6 +8,7 @@ mod claims;
 mod moves;
 mod owners;
 mod sessions;
+mod splits;
 mod units;
 
 use check::{can_always_end, fails, holds};
@@ -343,5 +344,63 @@ mod registry_claims {
             without(|rules| rules.forgotten_stay_forgotten = false),
             "a study is in one shard",
         );
+    }
+}
+
+mod shard_splits {
+    use super::*;
+    use splits::{Rules, Splits};
+
+    fn without(change: impl Fn(&mut Rules)) -> Splits {
+        let mut rules = Rules::ALL;
+        change(&mut rules);
+        Splits { rules, rows: 2, restarts: 1 }
+    }
+
+    #[test]
+    fn hold() {
+        holds("splits", without(|_| ()), 10_000);
+    }
+
+    #[test]
+    fn need_units_to_be_let_go() {
+        let model = without(|rules| rules.units_are_let_go = false);
+        fails("splits, no units_are_let_go", model, "every row lies in one shard");
+    }
+
+    #[test]
+    fn need_an_owner_that_takes_the_table_first() {
+        let model = without(|rules| rules.owner_takes_table_first = false);
+        fails("splits, no owner_takes_table_first", model, "every row lies in one shard");
+    }
+
+    #[test]
+    fn need_a_home_that_takes_the_table_first() {
+        let model = without(|rules| rules.home_takes_table_first = false);
+        fails("splits, no home_takes_table_first", model, "the ledger names where rows lie");
+    }
+
+    #[test]
+    fn need_shards_without_owner_while_halves_are_placed() {
+        let model = without(|rules| rules.released_while_placing = false);
+        fails("splits, no released_while_placing", model, "no answer is wrong");
+    }
+
+    #[test]
+    fn need_lists_of_shards_to_be_compared() {
+        let model = without(|rules| rules.lists_are_compared = false);
+        fails("splits, no lists_are_compared", model, "no answer is wrong");
+    }
+
+    #[test]
+    fn need_the_home_to_relabel_before_units_are_granted() {
+        let model = without(|rules| rules.relabelled_before_grants = false);
+        fails("splits, no relabelled_before_grants", model, "every row lies in one shard");
+    }
+
+    #[test]
+    fn need_the_map_to_decide() {
+        let model = without(|rules| rules.decided_by_the_map = false);
+        fails("splits, no decided_by_the_map", model, "no answer is wrong");
     }
 }

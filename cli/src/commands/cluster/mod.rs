@@ -8,6 +8,7 @@ mod owner;
 mod router;
 mod shards;
 mod show;
+mod splits;
 mod worker;
 mod workers;
 

@@ -14,13 +14,14 @@ use shardex_remote::{Gate, LedgerFileRows, Map, OwnedStores};
 use shardex_seams::{Ledger, StoreError};
 use shardex_shard_router::ledger_files_row;
 use shardex_shard_store::{
-    Archive, ArchiveSettings, LeafPool, Moving, ReadArchive, ShardPool, SourceRoots, placement_from_text,
-    placement_to_text,
+    Archive, ArchiveSettings, LeafPool, LedgerFile, Moving, ReadArchive, RegistryFile, ShardPool,
+    SourceRoots, Splitting, placement_from_text, placement_to_text,
 };
 use shardex_worker::agent::{Mount, Owner};
 
 use super::directory::Directory;
 use super::moves::arrived;
+use super::splits::Done;
 
 /// Connections to shards that are kept for the next query.
 const IDLE_CONNECTIONS: usize = 64;
@@ -34,6 +35,8 @@ pub(super) struct Folder {
     shards: Arc<ShardPool>,
     leaves: Arc<LeafPool>,
     moving: Arc<Moving>,
+    splitting: Arc<Splitting>,
+    split: Arc<Done>,
     folder_id: String,
     session: u64,
     /// The last fence of which the leader has told: a state that knows none so high was put back from a backup.
@@ -68,6 +71,8 @@ impl Folder {
         let leaves = read.leaves(IDLE_CONNECTIONS);
         let moving = Arc::new(Moving::new(&archive, Arc::clone(&shards), Arc::clone(&leaves))?);
         moving.arrived()?.iter().for_each(|arrived| gate.expect(&arrived.shard));
+        let (pool, read_by) = (Arc::clone(&shards), Arc::clone(&leaves));
+        let splitting = Arc::new(Splitting::new(&archive, pool, read_by, Arc::clone(&moving)));
         let folder_id = moving.folder_id()?;
         let domains = super::super::reading::domains_of(archive.state()).await?;
         let domains = Arc::new(RwLock::new(domains));
@@ -79,6 +84,8 @@ impl Folder {
             shards,
             leaves,
             moving,
+            splitting,
+            split: Arc::default(),
             folder_id,
             session,
             told_fence: AtomicU64::new(0),
@@ -114,6 +121,16 @@ impl Folder {
         Arc::clone(&self.moving)
     }
 
+    /// The shards that are split, with what is to be reported of them.
+    pub(super) fn splitting(&self) -> (Arc<Splitting>, Arc<Done>) {
+        (Arc::clone(&self.splitting), Arc::clone(&self.split))
+    }
+
+    /// Ledger and registry.
+    pub(super) fn home(&self) -> (Arc<LedgerFile>, Arc<RegistryFile>) {
+        (self.archive.ledger(), self.archive.registry())
+    }
+
     /// Empties the logs into their files: the end of a worker.
     pub(super) async fn close(&self) -> Result<(), StoreError> {
         self.archive.truncate_logs(&self.shards).await
@@ -122,7 +139,7 @@ impl Folder {
 
 fn settings(placement: &str) -> anyhow::Result<ArchiveSettings> {
     if placement.is_empty() {
-        return Ok(ArchiveSettings::default());
+        return Ok(ArchiveSettings { is_in_cluster: true, ..ArchiveSettings::default() });
     }
     let Placement { scheme, institutions } = placement_from_text(placement).map_err(anyhow::Error::msg)?;
     let rules = institutions.rules().to_vec();
@@ -130,6 +147,7 @@ fn settings(placement: &str) -> anyhow::Result<ArchiveSettings> {
         partition: Some(scheme),
         institutions_max: scheme.institution.then(|| institutions.sites_max()),
         institutions: (!rules.is_empty()).then_some(rules),
+        is_in_cluster: true,
         ..ArchiveSettings::default()
     })
 }
@@ -147,6 +165,8 @@ impl Owner for Folder {
             placement: self.placement.clone(),
             arrived: arrived(&self.moving).map_err(|error| error.to_string())?,
             folder_id: self.folder_id.clone(),
+            splits: self.split.splits(&self.splitting).map_err(|error| error.to_string())?,
+            relabelled: self.split.relabelled(),
         })
     }
 

@@ -23,6 +23,7 @@ use tokio::sync::{Notify, watch};
 use super::directory::Directory;
 use super::moves::Mover;
 use super::owner::Folder;
+use super::splits::Splitter;
 use super::{random, run_role, say_listening, stopping};
 use crate::args::Network;
 use crate::commands::ingest::Digest;
@@ -126,7 +127,7 @@ async fn serve(worker: &Worker, mounts: Vec<Mount>) -> anyhow::Result<()> {
         Arc::new(ShardFetcher::new(&worker.name, Arc::clone(&peers), locator, handle, REPORT_PATIENCE));
     let stores = RemoteUnits {
         local,
-        peers,
+        peers: Arc::clone(&peers),
         directory: Arc::clone(&directory),
         clock: Arc::clone(&clock),
         handle: tokio::runtime::Handle::current(),
@@ -134,6 +135,8 @@ async fn serve(worker: &Worker, mounts: Vec<Mount>) -> anyhow::Result<()> {
     let owner = folder.clone().map(|folder| folder as Arc<dyn Owner>);
     let agent = Agent::new(settings, Arc::new(Leader(client)), owner, Arc::new(stores), clock);
     if let Some(folder) = &folder {
+        let splitter = splitter(worker, folder, peers, &gate, Arc::clone(&directory) as _, agent.waker());
+        tokio::spawn(splitter.run());
         let (moving, gate) = (folder.moving(), Arc::clone(&gate));
         let mover =
             Mover { worker: worker.name.clone(), moving, fetcher, gate, directory, wake: agent.waker() };
@@ -151,6 +154,32 @@ async fn serve(worker: &Worker, mounts: Vec<Mount>) -> anyhow::Result<()> {
         folder.close().await?;
     }
     Ok(())
+}
+
+fn splitter(
+    worker: &Worker,
+    folder: &Folder,
+    peers: Arc<Peers>,
+    gate: &Arc<Gate>,
+    locator: Arc<dyn Locator>,
+    wake: Arc<Notify>,
+) -> Splitter {
+    let (splitting, done) = folder.splitting();
+    let (ledger, registry) = folder.home();
+    // It only reads, for which no unit begins.
+    let (unit, fence) = (0, Fence(0));
+    let handle = tokio::runtime::Handle::current();
+    let shards = RemoteStores::new(peers, locator, unit, fence, STORE_PATIENCE, handle).shards();
+    Splitter {
+        worker: worker.name.clone(),
+        splitting,
+        done,
+        ledger,
+        registry,
+        shards,
+        gate: Arc::clone(gate),
+        wake,
+    }
 }
 
 /// Lets the worker report whenever a unit waits to begin for a newer table of fences.

@@ -34,6 +34,7 @@ impl State {
             self.durable.cluster_mut().lease_ms = lease_ms;
         }
         self.advance_moves(now);
+        self.advance_splits(now);
         self.advance(now);
     }
 

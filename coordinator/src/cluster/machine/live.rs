@@ -64,6 +64,8 @@ pub(crate) struct Live {
     pub(crate) slowest: BTreeMap<u64, Vec<Slow>>,
     /// When failed units may be tried again.
     pub(crate) not_before: BTreeMap<u64, Duration>,
+    /// Why the last split of a shard was given up.
+    pub(crate) split_failures: BTreeMap<ShardId, String>,
     /// How often a unit was asked to set something aside since it last did.
     pub(crate) asked: BTreeMap<u64, u32>,
 }

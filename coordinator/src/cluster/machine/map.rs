@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use shardex_catalog::ShardId;
 
 use super::state::{Moment, State};
-use super::{Move, Refusal, WorkerName, text};
+use super::{Move, Refusal, Split, WorkerName, text};
 
 /// A new shard counts as much until its owner reports it.
 const SHARD_BYTES_MIN: u64 = 1 << 20;
@@ -23,6 +23,9 @@ pub(crate) struct Map {
     /// Shards on their way to another owner.
     #[serde(with = "text::map", default)]
     pub(crate) moves: BTreeMap<ShardId, Move>,
+    /// Shards that are being split in two.
+    #[serde(with = "text::map", default)]
+    pub(crate) splits: BTreeMap<ShardId, Split>,
     /// Where owners are reached.
     pub(crate) urls: BTreeMap<WorkerName, String>,
 }
@@ -150,6 +153,7 @@ impl State {
         map.urls.remove(worker);
         map.home.take_if(|home| home == worker);
         map.version += 1;
+        self.forget_splits(&lost);
         // Without an owner alive they get one when somebody asks for them.
         match self.own(&lost, now) {
             Ok(()) | Err(_) => Ok(()),

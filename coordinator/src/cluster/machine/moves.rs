@@ -58,6 +58,9 @@ impl State {
             None if owner == to => return Ok(()),
             None => {}
         }
+        if self.is_split(shard) {
+            return Err(Refusal::Refused(format!("shard `{shard}` is being split: wait for it")));
+        }
         if !self.may_get_shards(to, now) {
             return Err(Refusal::Refused(format!(
                 "worker `{to}` is not alive, owns no stores, or is being drained: `shardex workers list` tells"
@@ -130,7 +133,8 @@ impl State {
                 shards.push((self.bytes_of(shard, owner), shard.clone()));
             }
         }
-        let moving: Vec<_> = map.moves.keys().cloned().collect();
+        let splitting = map.splits.iter().flat_map(|(shard, split)| [shard, &split.to]);
+        let moving: Vec<_> = map.moves.keys().chain(splitting).cloned().collect();
         let wanted = even_out(held, &moving);
         wanted.iter().try_for_each(|(shard, to)| self.move_shard(shard, to, now))?;
         Ok(wanted.len())
@@ -207,7 +211,8 @@ impl State {
         }
         let map = &self.durable.map;
         let leaving = map.shards.iter().filter(|(shard, owner)| {
-            self.durable.cluster.drained.contains(*owner) && !map.moves.contains_key(*shard)
+            let is_busy = map.moves.contains_key(*shard) || self.is_split(shard);
+            self.durable.cluster.drained.contains(*owner) && !is_busy
         });
         let leaving: Vec<_> =
             leaving.map(|(shard, owner)| (self.bytes_of(shard, owner), shard.clone())).collect();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use shardex_catalog::{RelativePath, SourceName, Span};
+use shardex_catalog::{RelativePath, ShardId, SourceName, Span};
 
 use super::state::{Durable, Limits, Moment, State};
 use super::*;
@@ -51,6 +51,9 @@ struct World {
     fences: BTreeSet<(u64, u64)>,
     /// Walks that were finished, by job and source.
     finished: Vec<(u64, SourceName, Span, Vec<Span>)>,
+    /// Halves of shards on the disk of each worker.
+    halves: BTreeMap<usize, SplitReport>,
+    relabelled: Option<SplitReport>,
 }
 
 impl World {
@@ -60,7 +63,8 @@ impl World {
             (0..WORKERS).map(|n| SimulatedWorker { session: n as u64, ..SimulatedWorker::default() });
         let state = State::begin(Durable::default(), limits(), None, now);
         let (fences, finished) = (BTreeSet::new(), Vec::new());
-        Self { state, now, workers: workers.collect(), highest_fence: 0, fences, finished }
+        let (workers, halves) = (workers.collect(), BTreeMap::new());
+        Self { state, now, workers, highest_fence: 0, fences, finished, halves, relabelled: None }
     }
 
     fn name(at: usize) -> WorkerName {
@@ -81,16 +85,21 @@ impl World {
             set_aside: belief.aside.iter().cloned().collect(),
             end: belief.end.clone(),
         });
+        let holdings = Holdings {
+            splits: self.halves.get(&at).cloned().into_iter().collect(),
+            relabelled: self.relabelled.clone().into_iter().collect(),
+            ..Holdings::default()
+        };
         Report {
             worker: Self::name(at),
             session: worker.session,
             url: format!("http://w{at}"),
             mounts,
-            holdings: (at < 2).then(Holdings::default),
+            holdings: (at < 2).then_some(holdings),
             free_slots,
             units: units.collect(),
             is_draining: false,
-            map_version: 0,
+            map_version: self.state.durable.map.version,
             schema_digest: Vec::new(),
         }
     }
@@ -175,7 +184,44 @@ impl World {
                 assert_eq!(before, None, "unit {unit} is held twice");
             }
         }
+        let is_split =
+            |split: &Split| (SplitStage::Building..=SplitStage::Relabelling).contains(&split.stage);
+        if self.state.durable.map.splits.values().any(is_split) {
+            let mut units = self.state.durable.jobs.values().flat_map(|job| job.units.values());
+            assert!(units.all(|unit| unit.hold.is_none()), "somebody writes while a shard is split");
+        }
         self.check_cover();
+    }
+
+    fn order_split(&mut self) {
+        let shard = ShardId::new("p/0").expect("an id");
+        // Without an owner there is nothing to split.
+        let _ = self.state.locate(std::slice::from_ref(&shard), self.now);
+        let _ = self.state.split_shard(&shard, self.now);
+    }
+
+    /// Owners and the home do what the map asks of them.
+    fn work_on_splits(&mut self) {
+        let map = std::sync::Arc::clone(&self.state.durable.map);
+        for (shard, split) in &map.splits {
+            let Some(owner) = (0..WORKERS).find(|at| map.shards.get(shard) == Some(&Self::name(*at))) else {
+                continue;
+            };
+            let said = SplitReport {
+                shard: shard.clone(),
+                to: split.to.clone(),
+                moved: split.moved.clone(),
+                number: split.number,
+                is_placed: split.stage != SplitStage::Building,
+                failed: String::new(),
+            };
+            match split.stage {
+                SplitStage::Building | SplitStage::Placing => drop(self.halves.insert(owner, said)),
+                SplitStage::Relabelling => self.relabelled = Some(said),
+                SplitStage::Done(_) => drop(self.halves.remove(&owner)),
+                SplitStage::Waiting => {}
+            }
+        }
     }
 
     /// Every directory of a source that is walked lies in exactly one walk.
@@ -213,7 +259,7 @@ impl World {
             self.now.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(u64::from(detail) + 1);
         let worker = usize::from(at) % WORKERS;
         let job = u64::from(detail) % (self.state.durable.cluster.last_job + 1);
-        match what % 16 {
+        match what % 18 {
             0..=5 => {
                 let report = self.report_of(worker, u32::from(detail) % 4);
                 self.say(worker, report, detail % 8 != 7);
@@ -243,8 +289,12 @@ impl World {
             }
             13 => self.change_leader(),
             14 => self.state.tick(self.now),
+            15 => self.order_split(),
+            16 => self.work_on_splits(),
             _ => {
-                let _ = self.state.forget_worker(&Self::name(worker), self.now);
+                if self.state.forget_worker(&Self::name(worker), self.now).is_ok() {
+                    self.halves.remove(&worker);
+                }
             }
         }
     }
@@ -299,6 +349,7 @@ impl World {
             for job in jobs {
                 let _ = self.state.resume(job);
             }
+            self.work_on_splits();
             for worker in 0..WORKERS {
                 self.workers[worker].units.values_mut().for_each(|belief| {
                     belief.end.get_or_insert(End::Finished(Finished::default()));

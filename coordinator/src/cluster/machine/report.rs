@@ -7,7 +7,7 @@ use shardex_catalog::{ShardId, SourceName, Span};
 
 use super::advance::Attempt;
 use super::state::{Moment, State};
-use super::{Arrived, Grant, Map, Mount, Refusal, Task, Totals, WorkerName};
+use super::{Arrived, Grant, Map, Mount, Refusal, SplitReport, Task, Totals, WorkerName};
 
 /// What a worker is, holds and has done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,10 @@ pub(crate) struct Holdings {
     pub(crate) folder_id: String,
     /// Shards that were fetched from their owners.
     pub(crate) arrived: Vec<Arrived>,
+    /// Shards whose halves were made here.
+    pub(crate) splits: Vec<SplitReport>,
+    /// Splits that ledger and registry know, of the home.
+    pub(crate) relabelled: Vec<SplitReport>,
 }
 
 /// A unit as its holder sees it.
@@ -103,6 +107,8 @@ impl State {
         self.let_go_of_stopped(report, now);
         self.take_arrived(report);
         self.take_let_go(&report.worker, report.map_version);
+        self.take_splits(report);
+        self.advance_splits(now);
         self.advance(now);
         self.hand_out(report, now);
         reply.split_wanted = self.split_wanted(&report.worker, now);

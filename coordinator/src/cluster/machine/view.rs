@@ -56,6 +56,9 @@ pub(crate) struct ShardView {
     pub(crate) bytes: u64,
     pub(crate) is_served: bool,
     pub(crate) moves_to: Option<WorkerName>,
+    pub(crate) splits_to: Option<ShardId>,
+    pub(crate) split_stage: &'static str,
+    pub(crate) split_failure: String,
 }
 
 /// A worker as it is shown.
@@ -133,6 +136,9 @@ impl State {
             Some(other) if other == job.number => return "the job is paused".into(),
             Some(other) => return format!("job {other} over the same source goes first"),
             None => {}
+        }
+        if self.splits_pause() {
+            return "a shard is being split".into();
         }
         if self.is_backing_off(unit, now) {
             return "the next attempt".into();
@@ -231,6 +237,9 @@ impl State {
             bytes: live.and_then(|live| live.shards.get(shard)).copied().unwrap_or_default(),
             is_served: live.is_some_and(|live| live.is_alive(now.elapsed)),
             moves_to: map.moves.get(shard).map(|known| known.to.clone()),
+            splits_to: map.splits.get(shard).map(|split| split.to.clone()),
+            split_stage: map.splits.get(shard).map_or("", |split| split.stage.name()),
+            split_failure: self.live.split_failures.get(shard).cloned().unwrap_or_default(),
         })
     }
 }
