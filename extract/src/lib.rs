@@ -10,6 +10,7 @@ mod deflated;
 mod extractor;
 mod headers;
 mod kind;
+mod likeness;
 mod listing;
 mod normalise;
 mod nuclides;
