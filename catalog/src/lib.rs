@@ -19,6 +19,7 @@ mod placement;
 pub mod query;
 mod span;
 mod state;
+mod time_window;
 mod uid;
 mod uid_names;
 mod value;
@@ -43,6 +44,7 @@ pub use partition::{
 pub use placement::{Placed, Placement};
 pub use span::Span;
 pub use state::{FileKind, FileState, Reason, WarningClass, Warnings};
+pub use time_window::{InvalidTimeWindow, TimeWindow};
 pub use uid::PackedUid;
 pub use uid_names::uid_name;
 pub use value::Value;
