@@ -36,7 +36,7 @@ pub use institution::{
     InstitutionRule, Institutions, InvalidMapping, OTHER_BUCKETS, SITES_MAX_DEFAULT, Site,
     normalise_institution, other_bucket,
 };
-pub use leaf::{Cell, Column, LeafQuery, LeafSearch, Predicate, View};
+pub use leaf::{Cell, Column, LeafQuery, LeafSearch, PATIENT_RANK, Predicate, View};
 pub use ledger::{Claim, DirectoryRecord, LedgerChange, LedgerEntry, name_hash};
 pub use partition::{
     DateGranularity, InvalidScheme, PartitionInput, PartitionKey, PartitionScheme, UNDATED, shard_of,

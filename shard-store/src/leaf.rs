@@ -16,6 +16,7 @@ use shardex_seams::{Leaf, StoreError};
 use crate::account::{Accounts, indexed_column};
 use crate::error::{io_error, store_error};
 use crate::layout::Layout;
+use crate::ledger::shards_rested_on;
 use crate::merge::is_allowed_function;
 use crate::schema::{
     SHARD, Statement, add_functions, has_files, is_own_function, leaf_select, search_select,
@@ -27,6 +28,20 @@ const CACHE_BYTES: u64 = 512 << 10;
 /// Longest text or blob that a filter may build.
 const VALUE_BYTES_MAX: i32 = 32 << 20;
 const INSTRUCTIONS_BETWEEN_CHECKS: i32 = 10_000;
+
+/// The shards that an answer needs, ascending: those that are there, and those that records of the ledger rest on.
+/// One that is gone must fail the question, else its answer would lack studies and look whole.
+pub(crate) fn shards_to_ask(layout: &Layout) -> Result<Vec<ShardId>, StoreError> {
+    let mut shards = layout.list_shards().map_err(|error| io_error(&layout.shards(), &error))?;
+    let ledger = layout.ledger();
+    // What a ledger that cannot be read rests on is not known; who needs it says so.
+    if let Some(needed) = ledger.exists().then(|| shards_rested_on(&ledger).ok()).flatten() {
+        shards.extend(needed);
+        shards.sort();
+        shards.dedup();
+    }
+    Ok(shards)
+}
 
 /// Read-only connections to shards, kept for the next query.
 pub struct LeafPool {
@@ -121,7 +136,7 @@ impl Leaf for LeafPool {
     }
 
     fn shards(&self) -> Result<Vec<ShardId>, StoreError> {
-        self.layout.list_shards().map_err(|error| io_error(&self.layout.shards(), &error))
+        shards_to_ask(&self.layout)
     }
 
     fn excludes(&self, shard: &ShardId, predicate: &Predicate) -> Result<bool, StoreError> {
