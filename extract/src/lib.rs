@@ -13,6 +13,7 @@ mod kind;
 mod listing;
 mod normalise;
 mod nuclides;
+mod odd;
 mod open;
 mod radiopharmaceutical;
 mod raw;
@@ -29,4 +30,4 @@ pub use listing::{HeaderElement, HeaderEnd, HeaderError, HeaderLimits, HeaderVal
 pub use source::ReadAt;
 
 /// Version of what extraction makes of a file. Files that another version read are read again.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
