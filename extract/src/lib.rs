@@ -14,6 +14,7 @@ mod likeness;
 mod listing;
 mod normalise;
 mod nuclides;
+mod odd;
 mod open;
 mod radiopharmaceutical;
 mod raw;
@@ -30,4 +31,4 @@ pub use listing::{HeaderElement, HeaderEnd, HeaderError, HeaderLimits, HeaderVal
 pub use source::ReadAt;
 
 /// Version of what extraction makes of a file. Files that another version read are read again.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
