@@ -3,7 +3,7 @@
 # cluster's dump with that of an embedded archive over the same tree, while one container of each kind is killed,
 # crashes, or is stopped. Fails at the first thing that differs. Needs Docker with Compose, and Rust for the tree.
 #   scripts/cluster-test.sh [FOLDER]      FOLDER: DICOM files that are copied into the tree, besides generated ones
-#   FILES=20000 PART=10000                generated files at the beginning, and more before each failure
+#   FILES=10000 PART=2000                 generated files at the beginning, and more before each failure
 #   STEPS="crash worker2;add_worker"      only these steps
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The cluster of deploy/compose.yaml; deploy/README.md says more.
-#   SHARDEX_DATA=/data/dicom scripts/cluster.sh up     start it, or go on, or take a new version
+#   SHARDEX_DATA=/data/dicom scripts/cluster.sh up     start it, or go on, or take a new version (SHARDEX_BUILD=no: with
+#                                                      the images that are there)
 #   scripts/cluster.sh shardex job submit data         run a command of shardex inside
 #   scripts/cluster.sh compose logs -f worker0         any command of Compose
 #   scripts/cluster.sh replace-etcd etcd1              put an empty member in the place of a lost one
@@ -78,7 +79,7 @@ up() {
     remember_settings
     make_token
     # One service for each image.
-    compose build etcd0 coordinator0
+    if [ "${SHARDEX_BUILD:-yes}" = yes ]; then compose build etcd0 coordinator0; fi
     compose up -d --no-build
     # shellcheck disable=SC2086 # One word a service.
     wait_until_healthy $services

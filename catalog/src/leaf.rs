@@ -5,6 +5,11 @@ use std::str::FromStr;
 
 use crate::query::{Order, SearchKey, SearchLevel};
 
+/// A column that shards give of [`View::Patients`] besides the view's own: the rank of the header whose values a row
+/// displays (its live instances, then its digest) as a text. Of a patient's rows from several shards that with the
+/// greatest is displayed, as it would be in one shard.
+pub const PATIENT_RANK: &str = "patient_rank";
+
 /// The views that every shard and every answer has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the names say it")]

@@ -20,6 +20,7 @@ mod placement;
 pub mod query;
 mod span;
 mod state;
+mod time_window;
 mod uid;
 mod uid_names;
 mod value;
@@ -37,7 +38,7 @@ pub use institution::{
     InstitutionRule, Institutions, InvalidMapping, OTHER_BUCKETS, SITES_MAX_DEFAULT, Site,
     normalise_institution, other_bucket,
 };
-pub use leaf::{Cell, Column, LeafQuery, LeafSearch, Predicate, View};
+pub use leaf::{Cell, Column, LeafQuery, LeafSearch, PATIENT_RANK, Predicate, View};
 pub use ledger::{Claim, DirectoryRecord, LedgerChange, LedgerEntry, name_hash};
 pub use partition::{
     DateGranularity, InvalidScheme, PartitionInput, PartitionKey, PartitionScheme, UNDATED, shard_of,
@@ -45,6 +46,7 @@ pub use partition::{
 pub use placement::{Placed, Placement};
 pub use span::Span;
 pub use state::{FileKind, FileState, Reason, WarningClass, Warnings};
+pub use time_window::{InvalidTimeWindow, TimeWindow};
 pub use uid::PackedUid;
 pub use uid_names::uid_name;
 pub use value::Value;

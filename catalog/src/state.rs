@@ -193,7 +193,7 @@ named_enum! {
         SopInstanceUidFromMeta = "sop_instance_uid_from_meta",
         /// The file ends inside the header.
         Truncated = "truncated",
-        /// The data set breaks down after the values that are indexed.
+        /// The data set breaks down somewhere; what could be read before and behind that is indexed.
         Broken = "broken",
         /// The file ends inside the pixel data.
         TruncatedPixelData = "truncated_pixel_data",

@@ -89,6 +89,10 @@ pub struct Extractor {
     settings: Settings,
     buffer: Vec<u8>,
     raw: RawValues,
+    /// What was read of the last file that headers were made of.
+    raw_before: RawValues,
+    /// Headers were made of `raw`.
+    has_headers: bool,
     memo: Memo,
     meta: Meta,
     places: Places,
@@ -141,6 +145,8 @@ impl Extractor {
             settings,
             buffer: Vec::with_capacity(FIRST_BYTES),
             raw: RawValues::default(),
+            raw_before: RawValues::new(),
+            has_headers: false,
             memo: Memo::new(),
             meta: Meta::default(),
             places: Places::new(),
@@ -215,7 +221,7 @@ impl Extractor {
 
     fn scan<R: ReadAt + ?Sized>(&mut self, window: &mut Window<'_, R>, domain: &Domain) -> Option<Extracted> {
         let opened = scan::open(window.first(), std::mem::take(&mut self.meta))?;
-        self.raw.clear();
+        self.begin();
         self.store_meta(&opened.meta);
         let is_explicit = opened.encoding.is_explicit;
         scan::data_set(window, &mut self.raw, opened.data_set_at, is_explicit, &wanted().nodes).ok()?;
@@ -225,7 +231,7 @@ impl Extractor {
     }
 
     fn walk<R: ReadAt + ?Sized>(&mut self, window: &mut Window<'_, R>, domain: &Domain) -> Extracted {
-        self.raw.clear();
+        self.begin();
         let first = usize::try_from(window.size()).unwrap_or(usize::MAX).min(FIRST_BYTES);
         let not_dicom = window.look(0, first).map_or(FileKind::Other, kind::of);
         let Some(opened) = open::open(window, &mut self.raw) else {
@@ -245,6 +251,15 @@ impl Extractor {
             )
         };
         self.conclude(&opened, walked, window.size(), not_dicom, domain)
+    }
+
+    /// Forgets what was read, but for what the next file is compared with.
+    fn begin(&mut self) {
+        if self.has_headers {
+            std::mem::swap(&mut self.raw, &mut self.raw_before);
+            self.has_headers = false;
+        }
+        self.raw.clear();
     }
 
     fn store_meta(&mut self, meta: &Meta) {
@@ -308,7 +323,8 @@ impl Extractor {
             default_charset: self.settings.default_charset.as_ref(),
             sop_class_uid: &sop_class_uid,
         };
-        let stack = self.memo.headers(&decoding, domain, &mut warnings);
+        let stack = self.memo.headers(&decoding, &self.raw_before, domain, &mut warnings);
+        self.has_headers = true;
         let uid = sop_instance_uid(&decoding, self.places.sop_instance_uid, &mut warnings);
         let missing = self.places.missing_uid(&stack, uid.as_deref());
         let (Some(sop_instance_uid), None) = (uid, missing) else {

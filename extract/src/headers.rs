@@ -1,7 +1,8 @@
 //! Values of a level, and headers that are made once for a run of equal files.
 //!
 //! Slices of a series differ in a few elements only. So a level is first told by its raw bytes: if
-//! they are those of one of the last files, its header is there already, decoded and hashed.
+//! they are those of the file before, or of one of the last files, its header is there already, decoded
+//! and hashed.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use shardex_catalog::{
 };
 
 use crate::charset::{Charset, DefaultCharset};
+use crate::likeness::{Counts, HEADER_LEVELS, Likeness, level_bit};
 use crate::normalise::{self, Normal};
 use crate::radiopharmaceutical;
 use crate::raw::{RawValue, RawValues};
@@ -23,14 +25,27 @@ const ENTRIES_ABOUT: usize = 16;
 /// Headers that are remembered of each level.
 const REMEMBERED: usize = 4;
 
-const HEADER_LEVELS: [Level; 3] = [Level::Study, Level::Series, Level::Stack];
-
 /// What decoding needs besides the raw values.
 pub(crate) struct Decoding<'a> {
     pub(crate) raw: &'a RawValues,
     pub(crate) default_charset: Option<&'a DefaultCharset>,
     /// SOPClassUID, which says what a dose counts.
     pub(crate) sop_class_uid: &'a str,
+}
+
+/// What the file before gave; headers and what was noticed of their values by level.
+struct Before {
+    counts: Counts,
+    /// It says what the doses of items count.
+    sop_class_uid: String,
+    headers: [Arc<Header>; HEADER_LEVELS.len()],
+    warnings: [Warnings; HEADER_LEVELS.len()],
+}
+
+impl Before {
+    fn header(&self, level: Level) -> (Arc<Header>, Warnings) {
+        (Arc::clone(&self.headers[level as usize]), self.warnings[level as usize])
+    }
 }
 
 struct Remembered {
@@ -42,7 +57,8 @@ struct Remembered {
 
 /// Headers of the last files, newest last.
 pub(crate) struct Memo {
-    levels: [Vec<Remembered>; 3],
+    before: Option<Before>,
+    levels: [Vec<Remembered>; HEADER_LEVELS.len()],
     /// Level of each slot, as bits.
     level_bits: Vec<u8>,
     /// Attributes of a file's own row.
@@ -63,58 +79,101 @@ impl Memo {
         }
         let is_own = |id: &AttributeId| ATTRIBUTES[id.index()].keyword != "SOPInstanceUID";
         let file_attributes = attributes_of_level(Level::File).filter(is_own).collect();
-        Self { levels: Default::default(), level_bits, file_attributes }
+        Self { before: None, levels: Default::default(), level_bits, file_attributes }
     }
 
-    /// The stack header of a file, with those above it.
+    /// The stack header of a file, with those above it. `raw_before` is what was read of the file that this
+    /// was asked of last.
     pub(crate) fn headers(
         &mut self,
         decoding: &Decoding<'_>,
+        raw_before: &RawValues,
         domain: &Domain,
         warnings: &mut Warnings,
     ) -> Arc<Header> {
+        let before = self.before.take().filter(|before| before.headers[0].domain() == domain);
+        let counts_before = before.as_ref().map(|before| before.counts).unwrap_or_default();
+        let likeness = Likeness::of(decoding.raw, raw_before, &counts_before, &self.level_bits);
+        let is_of_class =
+            |before: &Before| decoding.raw.items.is_empty() || before.sop_class_uid == decoding.sop_class_uid;
+        let before = match before {
+            Some(before) if likeness.is_all_equal() && is_of_class(&before) => before,
+            before => self.find_or_make(decoding, domain, likeness, before.filter(is_of_class)),
+        };
+        before.warnings.iter().for_each(|own| merge(warnings, *own));
+        let [_, _, stack] = &before.headers;
+        let stack = Arc::clone(stack);
+        self.before = Some(before);
+        stack
+    }
+
+    /// Headers of a file that is not as the one before in all.
+    fn find_or_make(
+        &mut self,
+        decoding: &Decoding<'_>,
+        domain: &Domain,
+        likeness: Likeness,
+        before: Option<Before>,
+    ) -> Before {
         let mut parent: Option<Arc<Header>> = None;
-        for (at, level) in HEADER_LEVELS.into_iter().enumerate() {
-            let is_same = |known: &&Remembered| {
-                same(known.parent.as_ref(), parent.as_ref())
-                    && known.header.domain() == domain
-                    && is_key(&known.key, decoding, level, &self.level_bits)
+        // A header is that of before only below one that is.
+        let mut is_as_before = before.is_some();
+        let [study, series, stack] = HEADER_LEVELS.map(|level| {
+            is_as_before &= likeness.is_equal(level);
+            let found = match &before {
+                Some(before) if is_as_before => before.header(level),
+                _ => self.header(decoding, domain, level, parent.as_ref()),
             };
-            if let Some(known) = self.levels[at].iter().rfind(is_same) {
-                merge(warnings, known.warnings);
-                parent = Some(Arc::clone(&known.header));
-                continue;
-            }
-            let mut key = Vec::new();
-            key_parts(decoding, level, &self.level_bits, &mut |part| {
-                key.extend_from_slice(part);
-                true
-            });
-            let mut own = Warnings::default();
-            let values = level_values(decoding, level, &mut own);
-            let header = match &parent {
-                None => Header::study(domain.clone(), values),
-                Some(parent) => Header::below(parent, values),
-            };
-            merge(warnings, own);
-            if self.levels[at].len() == REMEMBERED {
-                self.levels[at].remove(0);
-            }
-            let header_again = Arc::clone(&header);
-            self.levels[at].push(Remembered { key, parent: parent.take(), header, warnings: own });
-            parent = Some(header_again);
+            parent = Some(Arc::clone(&found.0));
+            found
+        });
+        Before {
+            counts: likeness.counts,
+            sop_class_uid: decoding.sop_class_uid.to_owned(),
+            warnings: [study.1, series.1, stack.1],
+            headers: [study.0, series.0, stack.0],
         }
-        parent.expect("three levels were made")
+    }
+
+    /// The header of one level: that of one of the last files, or a new one.
+    fn header(
+        &mut self,
+        decoding: &Decoding<'_>,
+        domain: &Domain,
+        level: Level,
+        parent: Option<&Arc<Header>>,
+    ) -> (Arc<Header>, Warnings) {
+        let is_same = |known: &&Remembered| {
+            same(known.parent.as_ref(), parent)
+                && known.header.domain() == domain
+                && is_key(&known.key, decoding, level, &self.level_bits)
+        };
+        if let Some(known) = self.levels[level as usize].iter().rfind(is_same) {
+            return (Arc::clone(&known.header), known.warnings);
+        }
+        let mut key = Vec::new();
+        key_parts(decoding, level, &self.level_bits, &mut |part| {
+            key.extend_from_slice(part);
+            true
+        });
+        let mut warnings = Warnings::default();
+        let values = level_values(decoding, level, &mut warnings);
+        let header = match parent {
+            None => Header::study(domain.clone(), values),
+            Some(parent) => Header::below(parent, values),
+        };
+        let remembered = &mut self.levels[level as usize];
+        if remembered.len() == REMEMBERED {
+            remembered.remove(0);
+        }
+        remembered.push(Remembered { key, parent: parent.cloned(), header: Arc::clone(&header), warnings });
+        (header, warnings)
     }
 
     /// Values of a file's own row.
     pub(crate) fn file_values(&self, decoding: &Decoding<'_>, warnings: &mut Warnings) -> Values {
         collect(decoding, self.file_attributes.iter().copied(), warnings)
     }
-}
-
-fn level_bit(level: Level) -> u8 {
-    1 << level as u8
 }
 
 fn same(one: Option<&Arc<Header>>, other: Option<&Arc<Header>>) -> bool {

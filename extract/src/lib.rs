@@ -10,9 +10,11 @@ mod deflated;
 mod extractor;
 mod headers;
 mod kind;
+mod likeness;
 mod listing;
 mod normalise;
 mod nuclides;
+mod odd;
 mod open;
 mod radiopharmaceutical;
 mod raw;
@@ -29,4 +31,4 @@ pub use listing::{HeaderElement, HeaderEnd, HeaderError, HeaderLimits, HeaderVal
 pub use source::ReadAt;
 
 /// Version of what extraction makes of a file. Files that another version read are read again.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;

@@ -138,8 +138,8 @@ pub(crate) fn value(attribute: &Attribute, text: &str, warnings: &mut Warnings) 
         ColumnType::Integer => number(text, |text| integer(text).map(Value::Integer)),
         ColumnType::Real => number(text, |text| real(text).map(Value::Real)),
         ColumnType::Text | ColumnType::Items => match attribute.vr {
-            Vr::DA => dated(text, date),
-            Vr::TM => dated(text, time),
+            Vr::DA => dated(attribute, text, date),
+            Vr::TM => dated(attribute, text, time),
             Vr::UI => {
                 check_uid(text, warnings);
                 Normal::Value(Value::Text(text.into()))
@@ -175,8 +175,16 @@ fn real(text: &str) -> Option<f64> {
     text.parse::<f64>().ok().filter(|number| is_plain && number.is_finite())
 }
 
-fn dated(text: &str, normalise: fn(&str) -> Option<Cow<'_, str>>) -> Normal {
-    match normalise(text) {
+fn dated(attribute: &Attribute, text: &str, normalise: fn(&str) -> Option<Cow<'_, str>>) -> Normal {
+    let normal = if attribute.multiple && text.contains('\\') {
+        // One of several values may be empty, as any.
+        let values =
+            text.split('\\').map(|value| if value.is_empty() { Some("".into()) } else { normalise(value) });
+        values.collect::<Option<Vec<_>>>().map(|values| values.join("\\").into())
+    } else {
+        normalise(text)
+    };
+    match normal {
         Some(normal) => Normal::Value(Value::Text(normal.into())),
         None => Normal::Odd(text.to_owned()),
     }
@@ -237,6 +245,10 @@ mod tests {
             ("StudyDate", "2019.03.04", text("20190304")),
             ("StudyDate", "2019-03-04", text("20190304")),
             ("StudyDate", "4 March", odd("4 March")),
+            ("StudyDate", "20190304\\20190305", odd("20190304\\20190305")),
+            ("DateOfLastCalibration", "20190304\\2019.03.05", text("20190304\\20190305")),
+            ("DateOfLastCalibration", "20190304\\", text("20190304\\")),
+            ("DateOfLastCalibration", "20190304\\May", odd("20190304\\May")),
             ("StudyTime", "10:11:12", text("101112")),
             ("StudyTime", "101112.25", text("101112.25")),
             ("StudyTime", "10", text("10")),

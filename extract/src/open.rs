@@ -14,7 +14,9 @@ const META_BYTES_MAX: u64 = 64 << 10;
 
 const IMPLICIT_LITTLE: &[u8] = b"1.2.840.10008.1.2";
 const EXPLICIT_BIG: &[u8] = b"1.2.840.10008.1.2.2";
-const DEFLATED: &[u8] = b"1.2.840.10008.1.2.1.99";
+/// Deflated explicit VR, and the two JPIP ones whose data set is deflated as well.
+pub(crate) const DEFLATED: [&[u8]; 3] =
+    [b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.4.95", b"1.2.840.10008.1.2.4.205"];
 const GE_IMPLICIT: &[u8] = b"1.2.840.113619.5.2";
 
 /// What the file meta group says, as bytes without padding.
@@ -69,14 +71,17 @@ pub(crate) fn open<R: ReadAt + ?Sized>(window: &mut Window<'_, R>, raw: &mut Raw
         raw.warnings.insert(WarningClass::MetaGroup);
     }
     let declared = declared_encoding(&meta);
-    let is_deflated = meta.transfer_syntax_uid == DEFLATED;
-    let encoding = if is_deflated {
+    let is_declared_deflated = DEFLATED.contains(&&*meta.transfer_syntax_uid);
+    // A stream that begins as group 0008 with a VR does is none: its writer forgot to deflate it.
+    let is_plain = |first: &[u8]| first.starts_with(&[8, 0]) && walk::is_known_vr([first[4], first[5]]);
+    let is_deflated = is_declared_deflated && !window.look(at, 8).is_some_and(is_plain);
+    let encoding = if is_declared_deflated {
         Encoding::EXPLICIT_LITTLE
     } else {
         let first = window.look(at, 8).map(<[u8]>::to_vec);
         first.map_or(declared, |first| sniff(&first, declared))
     };
-    if encoding != declared && !meta.transfer_syntax_uid.is_empty() {
+    if (encoding != declared || is_deflated != is_declared_deflated) && !meta.transfer_syntax_uid.is_empty() {
         raw.warnings.insert(WarningClass::TransferSyntax);
     }
     Some(Opened { meta, has_prefix, data_set_at: at, encoding, is_deflated })

@@ -41,6 +41,13 @@ pub(crate) struct RawValues {
 }
 
 impl RawValues {
+    /// Of no file.
+    pub(crate) fn new() -> Self {
+        let mut new = Self::default();
+        new.clear();
+        new
+    }
+
     /// Forgets everything but the memory.
     pub(crate) fn clear(&mut self) {
         self.slots.resize(wanted().slots, None);

@@ -172,7 +172,10 @@ impl Gate {
     pub(crate) fn hold(&self, shard: &ShardId) -> Result<Use, Fault> {
         self.read(Store::Shard(shard))?;
         let held = self.lock_of(shard).try_read_owned();
-        held.map_err(|_| self.not_now("is handing the shard over"))
+        let held = held.map_err(|_| self.not_now("is handing the shard over"))?;
+        // Again: between the two it may have gone.
+        self.read(Store::Shard(shard))?;
+        Ok(held)
     }
 
     /// Waits until a unit wants to begin that the last table is too old for: it begins as soon as the

@@ -6,8 +6,8 @@ export COMPOSE_PROJECT_NAME=shardex-test SHARDEX_PORT_0=17400 SHARDEX_PORT_1=174
 place="$PWD/target/cluster-test"
 tree="$place/tree"
 export SHARDEX_DATA="$tree"
-files="${FILES:-20000}"
-part="${PART:-10000}"
+files="${FILES:-10000}"
+part="${PART:-2000}"
 checks=0
 parts=0
 
@@ -19,7 +19,11 @@ fail() {
 }
 
 cluster() { scripts/cluster.sh "$@"; }
-container() { cluster compose ps -aq "$1"; }
+# As `compose ps` tells it, at a tenth of the time.
+container() {
+    docker ps -aq --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME" \
+        --filter "label=com.docker.compose.service=$1" --filter label=com.docker.compose.oneoff=False
+}
 # Cheaper than a container of its own; `coordinator1` or what is given must be up.
 inside() { docker exec "$(container "$1")" shardex "${@:2}"; }
 
@@ -36,6 +40,10 @@ wait_for() {
 is_healthy() { [ "$(docker inspect -f '{{.State.Health.Status}}' "$(container "$1")")" = healthy ]; }
 
 generate() {
+    if [ -n "${GENERATOR:-}" ]; then
+        "$GENERATOR" "$@" >/dev/null
+        return
+    fi
     CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}" \
         cargo run --quiet --release --locked --manifest-path bench/Cargo.toml -p shardex-bench-generator -- "$@" >/dev/null
 }

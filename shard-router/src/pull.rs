@@ -42,6 +42,7 @@ impl Pull<'_> {
             self.rows(&self.question(plan, &plan.columns), &mut table, tally)?;
         }
         if plan.needs_ledger() && !table.has_enough() {
+            table.loader.turn_to(self.shards.len());
             self.ledger(plan, &mut table)?;
         }
         Ok(())
@@ -84,6 +85,7 @@ impl Pull<'_> {
         let mut inserted: HashMap<usize, Vec<Range<i64>>> = HashMap::new();
         self.ask(question, tally, &mut |part| match part {
             Part::Rows(shard, rows) => {
+                table.loader.turn_to(shard);
                 let from = table.loader.next();
                 for row in rows {
                     if !table.has_enough() {

@@ -66,6 +66,26 @@ fn a_limit_without_an_order_gives_rows_of_the_view() {
     }
 }
 
+/// SQLite leaves open which row such statements mean; the order in which shards answer must not decide it.
+#[test]
+fn what_a_statement_leaves_open_is_the_same_each_time() {
+    let archive = archive(60);
+    let leaf = Arc::new(FakeLeaf { shards: archive.shards, ..FakeLeaf::default() });
+    let router = router(leaf, archive.ledger);
+    for sql in [
+        "SELECT group_concat(SOPInstanceUID) FROM instances",
+        "SELECT PatientID, SOPInstanceUID, count(*) FROM instances GROUP BY PatientID",
+        "SELECT path FROM files",
+        "SELECT PatientID FROM patients",
+    ] {
+        let rows = || ask(&router, sql).unwrap_or_else(|error| panic!("{sql}: {error}")).0.rows;
+        let first = format!("{:?}", rows());
+        for _ in 0..20 {
+            assert_eq!(format!("{:?}", rows()), first, "{sql}");
+        }
+    }
+}
+
 #[test]
 fn shards_that_cannot_answer_are_not_asked() {
     let archive = archive(60);

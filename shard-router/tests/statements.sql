@@ -125,3 +125,7 @@ SELECT typeof(PatientID), typeof(Rows), typeof(SliceThickness), count(*) FROM in
 -- No view at all.
 SELECT 1 + 1, 'x'
 VALUES (1, 'a'), (2, 'b')
+
+-- A common table expression hides a view only where it is in scope.
+SELECT (WITH series AS (SELECT 1 AS a) SELECT a FROM series), (SELECT count(*) FROM series), (SELECT count(*) FROM main.series WHERE Modality = 'CT')
+WITH series AS (SELECT * FROM main.series WHERE Modality = 'CT') SELECT count(*) FROM series WHERE SeriesNumber > 0

@@ -18,6 +18,7 @@ use crate::account::{Accounts, indexed_column};
 use crate::archive::readable_shards;
 use crate::error::store_error;
 use crate::layout::Layout;
+use crate::ledger::shards_rested_on;
 use crate::merge::is_allowed_function;
 use crate::schema::{
     SHARD, Statement, add_functions, has_files, is_own_function, leaf_select, search_select,
@@ -32,6 +33,20 @@ const INSTRUCTIONS_BETWEEN_CHECKS: i32 = 10_000;
 
 /// Tells a file from another one in its place: device and inode.
 type FileNumber = (u64, u64);
+
+/// The shards that an answer needs, ascending: those that are there, and those that records of the ledger rest on.
+/// One that is gone must fail the question, else its answer would lack studies and look whole.
+pub(crate) fn shards_to_ask(layout: &Layout) -> Result<Vec<ShardId>, StoreError> {
+    let mut shards = readable_shards(layout)?;
+    let ledger = layout.ledger();
+    // What a ledger that cannot be read rests on is not known; who needs it says so.
+    if let Some(needed) = ledger.exists().then(|| shards_rested_on(&ledger).ok()).flatten() {
+        shards.extend(needed);
+        shards.sort();
+        shards.dedup();
+    }
+    Ok(shards)
+}
 
 /// Read-only connections to shards, kept for the next query.
 pub struct LeafPool {
@@ -128,7 +143,7 @@ impl Leaf for LeafPool {
     }
 
     fn shards(&self) -> Result<Vec<ShardId>, StoreError> {
-        readable_shards(&self.layout)
+        shards_to_ask(&self.layout)
     }
 
     fn excludes(&self, shard: &ShardId, predicate: &Predicate) -> Result<bool, StoreError> {

@@ -86,6 +86,9 @@ pub(crate) fn open_writer(
     Ok(connection)
 }
 
+/// What is to be done about a file of an archive that is not there.
+const GONE: &str = "it is gone: put it back, or run `shardex recover` and ingest again";
+
 /// Opens a file for reading while others may write to it. `None` for a file without content: its
 /// writer died before its first commit.
 pub(crate) fn open_reader(
@@ -93,7 +96,10 @@ pub(crate) fn open_reader(
     format: &Format,
     cache_bytes: u64,
 ) -> Result<Option<Connection>, StoreError> {
-    let connection = open_read_only(path).map_err(|error| store_error(path, error))?;
+    let connection = open_read_only(path).map_err(|error| match path.try_exists() {
+        Ok(false) => StoreError::Unusable { file: label(path), detail: GONE.into() },
+        _ => store_error(path, error),
+    })?;
     let fail = |error| store_error(path, error);
     connection.busy_timeout(Duration::from_secs(10)).map_err(fail)?;
     connection.pragma_update(None, "cache_size", cache_kib(cache_bytes)).map_err(fail)?;

@@ -77,10 +77,43 @@ fn a_router_answers_as_the_archive_does() -> Result<()> {
     }
     for path in ["copy.dcm", file.as_str(), "lost.dcm"] {
         let far = shardex.run(&["show", path, "--json", "--router", served.url()])?;
+        let near = shardex.run(&["show", path, "--json", "--archive", &archive])?;
+        // The ledger of this machine also tells what could be read of a file in quarantine.
+        assert!(near.out == far.out || path == "lost.dcm", "{path}: {} {}", near.out, far.out);
         let state = if path == "lost.dcm" { "quarantined" } else { "indexed" };
         assert!(far.out.contains(&format!("\"state\": \"{state}\"")), "{path}: {} {}", far.out, far.err);
     }
     assert_eq!(shardex.run(&["show", "nothing.dcm", "--router", served.url()])?.code, Some(1));
+    Ok(())
+}
+
+/// A UID may be no such as it should be, a file may be named by one, and several sources may have one path.
+#[test]
+fn what_is_shown_is_what_was_named() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let shardex = Shardex::new(&folder.path().join("archive"))?;
+    let sources = ["one", "two"].map(|name| folder.path().join(name));
+    for (n, source) in (1..).zip(&sources) {
+        std::fs::create_dir(source)?;
+        std::fs::write(source.join("1.2.3"), Instance::numbered(n, n, 1, 1).bytes())?;
+    }
+    let odd = Instance::numbered(3, 3, 1, 1).with(0x0020_000D, b"UI", "ab12");
+    std::fs::write(sources[0].join("odd.dcm"), odd.bytes())?;
+    let texts = sources.each_ref().map(|source| source.to_string_lossy().into_owned());
+    shardex.ingest(&[&texts[0], &texts[1]])?;
+    let archive = shardex.archive().to_string_lossy().into_owned();
+    let served = Served::start(&shardex)?;
+    let of_one = format!("{}/1.2.3", texts[0]);
+    for (what, patients) in
+        [("ab12", &["PAT0003"][..]), (of_one.as_str(), &["PAT0001"]), ("1.2.3", &["PAT0001", "PAT0002"])]
+    {
+        for place in [["--archive", &archive], ["--router", served.url()]] {
+            let answer = shardex.run(&[&["show", what, "--json"][..], &place].concat())?;
+            let shown = |patient: &u32| answer.out.contains(&format!("PAT{patient:04}"));
+            let found: Vec<_> = (1..=3).filter(shown).map(|n| format!("PAT{n:04}")).collect();
+            assert_eq!(found, patients, "{what} {place:?}: {}", answer.err);
+        }
+    }
     Ok(())
 }
 

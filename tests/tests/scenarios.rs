@@ -182,6 +182,27 @@ fn hostile_names_and_places_are_counted() -> Result<()> {
     assert_eq!((&summary["files"], &summary["states"]["indexed"]), (&3.into(), &3.into()), "{summary}");
     let listed = place.shardex.run(&["files", "--format", "paths0"])?;
     assert_eq!(listed.out.split('\0').filter(|path| !path.is_empty()).count(), 3);
+    let verified = place.shardex.run(&["verify", "--full"])?;
+    assert_eq!(verified.code, Some(0), "{}", verified.out);
+    Ok(())
+}
+
+#[test]
+fn a_list_may_name_files_through_a_link() -> Result<()> {
+    let place = Place::with_series(1, 4)?;
+    let link = place.folder.path().join("link");
+    std::os::unix::fs::symlink(&place.tree, &link)?;
+    let list = place.folder.path().join("list");
+    let (link, list_text) = (link.to_string_lossy().into_owned(), list.to_string_lossy().into_owned());
+    let lines = [format!("{link}/s0/im00001.dcm"), format!("{}/s0/im00002.dcm", place.text())];
+    std::fs::write(&list, format!("{}\n./s0/im00003.dcm\n", lines.join("\n")))?;
+    let summary = place.shardex.ingest(&[&link, "--files-from", &list_text])?;
+    assert_eq!((&summary["ended"], &summary["files"]), (&"complete".into(), &3.into()), "{summary}");
+    std::fs::write(&list, "/nowhere/im00001.dcm\ns0/../s0/im00004.dcm\n")?;
+    let answer = place.shardex.run(&["ingest", &link, "--files-from", &list_text])?;
+    let said = format!("{}{}", answer.out, answer.err);
+    assert_eq!(answer.code, Some(3), "{said}");
+    assert!(said.contains("2 directories or listed paths") && said.contains("lie in no source"), "{said}");
     Ok(())
 }
 

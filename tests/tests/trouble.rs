@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use shardex_tests::{Place, Shardex, skip, wait_for};
+use shardex_tests::{Instance, Place, Shardex, skip, wait_for};
 
 /// A file system of its own, gone with the test.
 struct Mount(PathBuf);
@@ -178,5 +178,50 @@ fn a_normal_end_leaves_no_logs() -> Result<()> {
         }
     }
     assert_eq!(files, 3 * 2 + 3 + 2, "shards with their accounts, other databases, settings and lock");
+    Ok(())
+}
+
+/// An answer without the studies of a shard that is gone would look whole.
+#[test]
+fn a_shard_that_is_gone_is_missed() -> Result<()> {
+    let place = Place::new()?;
+    for (study, date) in [(1, "20190101"), (2, "20200101")] {
+        place.write(
+            format!("{study}.dcm"),
+            &Instance::numbered(1, study, 1, 1).with(0x0008_0020, b"DA", date),
+        )?;
+    }
+    let shardex = &place.shardex;
+    shardex.ingest(&[&place.text()])?;
+    let archive = shardex.archive().to_string_lossy().into_owned();
+    let shards = shardex.archive().join("shards");
+    let of_2019 = std::fs::read_dir(&shards)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<PathBuf>>>()?
+        .into_iter()
+        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("2019-")))
+        .context("no shard of 2019")?;
+    std::fs::remove_dir_all(&of_2019)?;
+    for question in [
+        &["search", "studies", "--count"][..],
+        &["sql", "SELECT count(*) FROM instances"],
+        &["summary"],
+        &["tree", "PAT0001"],
+    ] {
+        let answer = shardex.run(&[question, &["--archive", &archive]].concat())?;
+        assert_eq!(answer.code, Some(1), "{question:?}: {} {}", answer.out, answer.err);
+        assert!(
+            answer.err.contains("2019-") && answer.err.contains("it is gone: put it back"),
+            "{}",
+            answer.err
+        );
+    }
+    let partial =
+        ["search", "studies", "--count", "--format", "csv", "--allow-partial", "--archive", &archive];
+    let partial = shardex.run(&partial)?;
+    assert_eq!((partial.code, &*partial.out), (Some(5), "count\n1\n"), "{}", partial.err);
+    shardex.ingest(&[&place.text()])?;
+    assert_eq!(count(shardex)?, "2");
+    assert_eq!(shardex.dump()?, place.fresh_dump()?);
     Ok(())
 }

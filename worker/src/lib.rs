@@ -34,7 +34,7 @@ mod sweep;
 mod tally;
 mod threads;
 mod ticker;
-mod tree;
+pub mod tree;
 mod unit;
 mod watch;
 

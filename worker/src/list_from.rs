@@ -1,8 +1,10 @@
 //! Files that a list names, in the place of a walk.
 
+use std::ffi::OsStr;
 use std::io::BufRead;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -19,6 +21,8 @@ use crate::tree;
 const PATH_MAX: u64 = 1 << 16;
 /// Neighbours of one directory that are read together.
 const GROUP_MAX: usize = 4096;
+/// Paths outside every source for which it is found out whether a link leads into one.
+const LINKS_TRIED_MAX: u32 = 64;
 
 /// Source, directory, and names in it.
 type Group = (usize, RelativePath, Vec<FileName>);
@@ -33,6 +37,7 @@ pub(crate) fn run(
 ) {
     let mut group: Option<Group> = None;
     let mut parent: Option<(usize, RelativePath)> = None;
+    let mut roots = Roots::new(sources);
     while !shared.cancel.load(Ordering::Relaxed) {
         let mut line = Vec::new();
         match std::io::Read::take(&mut list, PATH_MAX).read_until(delimiter, &mut line) {
@@ -46,7 +51,7 @@ pub(crate) fn run(
         if line.last() == Some(&delimiter) {
             line.pop();
         }
-        let Some((source, path, name)) = locate(sources, &line) else {
+        let Some((source, path, name)) = roots.locate(&line) else {
             if !line.is_empty() {
                 // A path outside every source is counted as something that could not be read.
                 shared.unreadable.fetch_add(1, Ordering::Relaxed);
@@ -72,26 +77,70 @@ pub(crate) fn run(
     shared.frontier.done();
 }
 
-/// The source that a path lies in, its directory and its name.
-fn locate(sources: &[Arc<SourceContext>], line: &[u8]) -> Option<(usize, RelativePath, FileName)> {
-    let line = line.strip_prefix(b"./").unwrap_or(line);
-    let (source, relative) = if line.starts_with(b"/") {
-        sources.iter().find_map(|source| {
-            let rest = line.strip_prefix(source.path.as_os_str().as_bytes())?.strip_prefix(b"/")?;
-            Some((source.number, rest))
-        })?
-    } else if let [only] = sources {
-        (only.number, line)
-    } else {
-        return None;
-    };
-    let is_plain = |part: &[u8]| !part.is_empty() && part != b"." && part != b".." && !part.contains(&0);
-    if !relative.split(|byte| *byte == b'/').all(is_plain) {
-        return None;
+/// Where sources begin, by every name that a list uses for it.
+struct Roots {
+    /// Path and number of a source; the canonical ones first.
+    roots: Vec<(Vec<u8>, usize)>,
+    links_tried: u32,
+}
+
+impl Roots {
+    fn new(sources: &[Arc<SourceContext>]) -> Self {
+        let root = |source: &Arc<SourceContext>| {
+            let path = source.path.as_os_str().as_bytes();
+            (path.strip_suffix(b"/").unwrap_or(path).to_vec(), source.number)
+        };
+        Self { roots: sources.iter().map(root).collect(), links_tried: 0 }
     }
-    let at = relative.iter().rposition(|byte| *byte == b'/');
-    let (directory, name) = at.map_or((&b""[..], relative), |at| (&relative[..at], &relative[at + 1..]));
-    Some((source, RelativePath::new(directory), FileName::new(name)))
+
+    /// The source that a path lies in, its directory and its name.
+    fn locate(&mut self, line: &[u8]) -> Option<(usize, RelativePath, FileName)> {
+        let line = line.strip_prefix(b"./").unwrap_or(line);
+        let (source, relative) = if line.starts_with(b"/") {
+            self.below(line).or_else(|| {
+                self.learn(line)?;
+                self.below(line)
+            })?
+        } else {
+            // Links give one source several roots.
+            let (_, only) = self.roots.first()?;
+            if self.roots.iter().any(|(_, other)| other != only) {
+                return None;
+            }
+            (*only, line)
+        };
+        let is_plain = |part: &[u8]| !part.is_empty() && part != b"." && part != b".." && !part.contains(&0);
+        if !relative.split(|byte| *byte == b'/').all(is_plain) {
+            return None;
+        }
+        let at = relative.iter().rposition(|byte| *byte == b'/');
+        let (directory, name) = at.map_or((&b""[..], relative), |at| (&relative[..at], &relative[at + 1..]));
+        Some((source, RelativePath::new(directory), FileName::new(name)))
+    }
+
+    fn below<'l>(&self, line: &'l [u8]) -> Option<(usize, &'l [u8])> {
+        self.roots.iter().find_map(|(root, source)| {
+            let rest = line.strip_prefix(&root[..])?.strip_prefix(b"/")?;
+            Some((*source, rest))
+        })
+    }
+
+    /// Whether a directory above a path is a source's root by another name: a list is made with the
+    /// names that a person uses, links among them.
+    fn learn(&mut self, line: &[u8]) -> Option<()> {
+        if self.links_tried == LINKS_TRIED_MAX {
+            return None;
+        }
+        self.links_tried += 1;
+        let mut slashes = (1..line.len()).filter(|at| line[*at] == b'/');
+        let (root, source) = slashes.find_map(|at| {
+            let canonical = Path::new(OsStr::from_bytes(&line[..at])).canonicalize().ok()?;
+            let is_root = |(root, _): &&(Vec<u8>, usize)| *root == canonical.as_os_str().as_bytes();
+            self.roots.iter().find(is_root).map(|(_, source)| (line[..at].to_vec(), *source))
+        })?;
+        self.roots.push((root, source));
+        Some(())
+    }
 }
 
 /// Lets every directory above know its child, so that a whole walk notices when that is gone. What

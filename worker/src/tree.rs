@@ -15,12 +15,18 @@ const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 
 /// Opens the root of a source. The root itself may be a link.
-pub(crate) fn open_root(path: &Path) -> io::Result<OwnedFd> {
+///
+/// # Errors
+/// Whatever the system says.
+pub fn open_root(path: &Path) -> io::Result<OwnedFd> {
     Ok(fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 /// Opens a directory by its path relative to a root; the path may be longer than PATH_MAX.
-pub(crate) fn open_directory(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
+///
+/// # Errors
+/// Whatever the system says.
+pub fn open_directory(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
     if path.is_empty() {
         return Ok(fs::openat(root, c".", DIRECTORY, Mode::empty())?);
     }
@@ -33,18 +39,24 @@ pub(crate) fn open_directory(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<Ow
 }
 
 /// Opens a regular file by name; anything else is opened too, but without waiting or side effects.
-pub(crate) fn open_file(directory: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
+///
+/// # Errors
+/// Whatever the system says.
+pub fn open_file(directory: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     Ok(fs::openat(directory, name, flags, Mode::empty())?)
 }
 
 /// Stat of a name in a directory, of a link itself if it is one.
-pub(crate) fn stat_name(directory: BorrowedFd<'_>, name: &[u8]) -> io::Result<Stat> {
+///
+/// # Errors
+/// Whatever the system says.
+pub fn stat_name(directory: BorrowedFd<'_>, name: &[u8]) -> io::Result<Stat> {
     Ok(fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 /// Size and times of a stat.
-pub(crate) fn stamp(stat: &Stat) -> FileStamp {
+pub fn stamp(stat: &Stat) -> FileStamp {
     let nanoseconds =
         |seconds: i64, nanoseconds: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds);
     FileStamp {

@@ -13,6 +13,11 @@ const CONNECTIONS_MAX: usize = 4096;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Network")]
 pub(crate) struct Network {
+    /// File of options, TOML: keys are the long options without hyphens, as `listen = "127.0.0.1:7500"`. A flag or the
+    /// environment beats it.
+    // Read by `crate::config`, before the command line is parsed.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Address to listen on; port 0 takes a free one, and the line on standard output says which.
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) listen: String,

@@ -33,6 +33,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use shardex_worker::BeforeRead;
 
 use crate::args::{Arguments, Command};
+use crate::config;
 use crate::exit::ExitCode;
 use crate::output;
 
@@ -50,6 +51,11 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>, before_read: Opti
         Err(error) => {
             // Help and version are answers, not errors. A closed pipe stops nothing.
             let _ = error.print();
+            // What is wrong with the file itself names it.
+            let is_of_both = error.use_stderr() && error.kind() != ErrorKind::Io;
+            if let Some(file) = config::file_of(&arguments).filter(|_| is_of_both) {
+                output::say(&format!("options were taken from {}, too", file.display()));
+            }
             return match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::Done,
                 _ => ExitCode::Usage,
@@ -107,6 +113,7 @@ fn parse(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
     let is_uncolored = arguments.windows(2).any(is_never) || arguments.iter().any(|a| a == "--color=never");
     let command = Arguments::command();
     let command = if is_uncolored { command.color(clap::ColorChoice::Never) } else { command };
+    let arguments = config::with_file(&command, arguments, &|variable| std::env::var_os(variable))?;
     Arguments::from_arg_matches(&command.try_get_matches_from(arguments)?)
 }
 

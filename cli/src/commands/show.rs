@@ -3,14 +3,14 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Map, Value as Json, json};
 use shardex_shard_router::{Answers, QueryOptions, ReportKind, ReportRequest};
+use shardex_shard_store::ReadArchive;
 
-use super::reading::{self, Reading};
-use super::show_header;
+use super::{reading, show_header};
 use crate::args::Asked;
 use crate::exit::ExitCode;
 use crate::output::{self, escaped};
@@ -45,10 +45,14 @@ pub(crate) fn run(show: &Show) -> anyhow::Result<ExitCode> {
     if show.header {
         return show_header::run(show, is_uid);
     }
-    let found = match reading::one_archive(&show.asked)? {
-        Some(path) if !is_uid => by_path(&reading::open(&path)?, Path::new(&show.what))?,
-        _ if is_uid => by_uid(&*reading::ask_one(&show.asked)?, &text)?,
-        _ => by_path_elsewhere(&*reading::ask_one(&show.asked)?, &text)?,
+    let place = Place::of(&show.asked)?;
+    let path = || place.by_path(Path::new(&show.what));
+    let uid = || by_uid(&*place.answers, &text);
+    // Files may be named by a UID, and UIDs may be no such as they should be.
+    let (first, second): (&Look<'_>, &Look<'_>) = if is_uid { (&uid, &path) } else { (&path, &uid) };
+    let found = match first()? {
+        Some(found) => Some(found),
+        None => second()?,
     };
     let Some(found) = found else {
         anyhow::bail!("the archive knows nothing of `{}`", escaped(&text));
@@ -77,75 +81,94 @@ fn by_uid(answers: &dyn Answers, uid: &str) -> anyhow::Result<Option<Json>> {
     Ok(None)
 }
 
-/// By a path of this machine, or one as view `files` has it.
-fn by_path(reading: &Reading, path: &Path) -> anyhow::Result<Option<Json>> {
-    let canonical = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let sources = reading::sources(&reading.archive)?;
-    let inside = sources.iter().find_map(|source| {
-        let relative = canonical.strip_prefix(&source.root).ok()?;
-        Some((Some(source.name.to_string()), relative.to_owned()))
-    });
-    let (source, relative) = inside.unwrap_or_else(|| (None, path.to_owned()));
-    let bytes = relative.as_os_str().as_bytes();
-    let at = bytes.iter().rposition(|byte| *byte == b'/');
-    let (directory, name) = at.map_or((&b""[..], bytes), |at| (&bytes[..at], &bytes[at + 1..]));
-    let Some(ledger) = reading.archive.ledger()? else { return Ok(None) };
-    let mut entries = Vec::new();
-    ledger.rows(&mut |row| {
-        let fits = row.directory == directory
-            && row.entry.name.as_bytes() == name
-            && source.as_ref().is_none_or(|source| source == row.source);
-        if fits {
-            entries.push(entry_json(row.source, row.entry));
+/// A way to find what was named.
+type Look<'l> = dyn Fn() -> anyhow::Result<Option<Json>> + 'l;
+
+/// Where it is looked for.
+struct Place {
+    answers: Box<dyn Answers>,
+    /// The archive, if it is one of this machine.
+    archive: Option<ReadArchive>,
+}
+
+impl Place {
+    fn of(asked: &Asked) -> anyhow::Result<Self> {
+        let archive = reading::one_archive(asked)?.map(|path| ReadArchive::open(&path)).transpose()?;
+        Ok(Self { answers: reading::ask_one(asked)?, archive })
+    }
+
+    /// Names and roots of the sources, as the machine that has the archive mounts them.
+    fn sources(&self) -> anyhow::Result<Vec<(String, PathBuf)>> {
+        if let Some(archive) = &self.archive {
+            let sources = reading::sources(archive)?;
+            return Ok(sources.into_iter().map(|source| (source.name.to_string(), source.root)).collect());
         }
-        true
-    })?;
-    if entries.is_empty() {
-        return Ok(None);
+        let request = ReportRequest { kind: ReportKind::Status, is_exact: false };
+        let status = reading::report(&*self.answers, &request, &QueryOptions::default(), &STATUS_COLUMNS)?;
+        let sources = status.iter().filter(|line| line.text("section") == "source");
+        Ok(sources.map(|line| (line.text("name").to_owned(), PathBuf::from(line.text("root")))).collect())
     }
-    let mut instances = Vec::new();
-    if let Some(text) = relative.to_str() {
-        let statement = format!("SELECT * FROM instances WHERE path = {}", reading::quoted(text));
-        instances = reading::collect(&reading.router, &statement)?.into_iter().map(filled).collect();
+
+    /// By a path of the machine that has the archive, or one as view `files` has it.
+    fn by_path(&self, path: &Path) -> anyhow::Result<Option<Json>> {
+        let canonical = match self.archive {
+            Some(_) => path.canonicalize().unwrap_or_else(|_| path.to_owned()),
+            None => path.to_owned(),
+        };
+        let inside = self.sources()?.into_iter().find_map(|(name, root)| {
+            let relative = canonical.strip_prefix(&root).ok()?;
+            Some((Some(name), relative.to_owned()))
+        });
+        let (source, relative) = inside.unwrap_or_else(|| (None, path.to_owned()));
+        // The same path may lie below several sources.
+        let of_source = source
+            .as_deref()
+            .map_or_else(String::new, |source| format!("source = {} AND ", reading::quoted(source)));
+        let rows = |view: &str| {
+            let condition = format!("{of_source}path = {}", path_literal(&relative));
+            reading::collect(&*self.answers, &format!("SELECT * FROM {view} WHERE {condition}"))
+        };
+        let mut files: Vec<_> = rows("files")?.into_iter().map(filled).collect();
+        if files.is_empty() {
+            return Ok(None);
+        }
+        self.add_details(&mut files, source.as_deref(), &relative)?;
+        let instances: Vec<_> = rows("instances")?.into_iter().map(filled).collect();
+        Ok(Some(json!({ "files": files, "instances": instances })))
     }
-    Ok(Some(json!({ "files": entries, "instances": instances })))
+
+    /// What the ledger tells of files beyond view `files`: what could be read of those in quarantine.
+    fn add_details(&self, files: &mut [Json], source: Option<&str>, path: &Path) -> anyhow::Result<()> {
+        let Some(archive) = &self.archive else { return Ok(()) };
+        let Some(ledger) = archive.ledger()? else { return Ok(()) };
+        let bytes = path.as_os_str().as_bytes();
+        let at = bytes.iter().rposition(|byte| *byte == b'/');
+        let (directory, name) = at.map_or((&b""[..], bytes), |at| (&bytes[..at], &bytes[at + 1..]));
+        ledger.rows(&mut |row| {
+            let fits = row.directory == directory
+                && row.entry.name.as_bytes() == name
+                && source.is_none_or(|source| source == row.source);
+            let detail = row.entry.detail.as_deref().filter(|_| fits);
+            if let Some(detail) = detail.and_then(|detail| serde_json::from_str::<Json>(detail).ok()) {
+                let of_row = |file: &&mut Json| file["source"] == row.source;
+                if let Some(file) = files.iter_mut().find(of_row) {
+                    file["detail"] = detail;
+                }
+            }
+            true
+        })?;
+        Ok(())
+    }
 }
 
-/// By a path of the server's machine, or one as view `files` has it.
-fn by_path_elsewhere(answers: &dyn Answers, path: &str) -> anyhow::Result<Option<Json>> {
-    let request = ReportRequest { kind: ReportKind::Status, is_exact: false };
-    let status = reading::report(answers, &request, &QueryOptions::default(), &STATUS_COLUMNS)?;
-    let inside = status.iter().filter(|line| line.text("section") == "source").find_map(|line| {
-        let relative = Path::new(path).strip_prefix(line.text("root")).ok()?.to_str()?;
-        Some((format!("source = {} AND ", reading::quoted(line.text("name"))), relative))
-    });
-    let (source, relative) = inside.unwrap_or((String::new(), path));
-    let rows = |view: &str| {
-        let condition = format!("{source}path = {}", reading::quoted(relative));
-        reading::collect(answers, &format!("SELECT * FROM {view} WHERE {condition}"))
-    };
-    let files: Vec<_> = rows("files")?.into_iter().map(filled).collect();
-    if files.is_empty() {
-        return Ok(None);
-    }
-    let instances: Vec<_> = rows("instances")?.into_iter().map(filled).collect();
-    Ok(Some(json!({ "files": files, "instances": instances })))
-}
-
-fn entry_json(source: &str, entry: &shardex_catalog::LedgerEntry) -> Json {
-    let detail = entry.detail.as_deref().and_then(|detail| serde_json::from_str::<Json>(detail).ok());
-    let object = json!({
-        "source": source,
-        "state": entry.state.as_str(),
-        "kind": entry.kind.as_str(),
-        "reason": entry.reason.map(|reason| reason.as_str()),
-        "size": entry.stamp.size,
-        "missing": entry.missing,
-        "detail": detail,
-    });
-    match object {
-        Json::Object(object) => filled(object),
-        other => other,
+/// A path as view `files` has it: text, or bytes where it is none.
+fn path_literal(path: &Path) -> String {
+    match path.to_str() {
+        Some(text) => reading::quoted(text),
+        None => {
+            let bytes = path.as_os_str().as_bytes();
+            format!("x'{}'", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        }
     }
 }
 

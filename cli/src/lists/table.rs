@@ -15,7 +15,7 @@ pub(crate) fn table(given: &str) -> anyhow::Result<List> {
 }
 
 fn of_bytes(name: &str, bytes: &[u8]) -> anyhow::Result<List> {
-    let mut records = records(bytes);
+    let mut records = records(bytes)?;
     let Some(first) = records.next() else { bail!("it is empty: its first line must name the columns") };
     let first = first?;
     if let Some(value) = first.iter().find(|field| !is_name(field)) {

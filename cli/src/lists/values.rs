@@ -18,11 +18,13 @@ fn of_bytes(bytes: &[u8], key: &str) -> anyhow::Result<Vec<String>> {
     let mut values = Vec::new();
     let mut total = 0;
     let mut column = None;
-    for record in records(bytes) {
+    let mut width = 0;
+    for record in records(bytes)? {
         let record = record?;
         let at = match column {
             Some(at) => at,
             None => {
+                width = record.len();
                 let named = record.iter().position(|field| is_name(field, key));
                 column = Some(named.unwrap_or(0));
                 match named {
@@ -36,6 +38,12 @@ fn of_bytes(bytes: &[u8], key: &str) -> anyhow::Result<Vec<String>> {
                 }
             }
         };
+        if let Some(more) = record.iter().skip(width).find(|field| !field.is_empty()) {
+            let line = record.position().map_or(0, csv::Position::line);
+            bail!(
+                "line {line} has more fields than the first line, `{more}` among them: quote values that hold a comma, tab or semicolon"
+            );
+        }
         let Some(value) = record.get(at).filter(|value| !value.is_empty()) else { continue };
         total += value.len();
         ensure!(
@@ -81,6 +89,9 @@ mod tests {
         check(b"name;Accession Number\nDoe;A1\n", &["A1"]);
         check(b"x\taccessionNUMBER\nDoe\tA1\n", &["A1"]);
         check(b"accession\nA1\n", &["A1", "accession"]);
+        check(b"\r\n\nx;Accession Number\nDoe, J;A1\n", &["A1"]);
+        check(b"\"Name, first\";AccessionNumber\nDoe;A1;\n", &["A1"]);
+        check(b"AccessionNumber\nA\"\"1\n\"A\"\"2\"\n", &["A\"\"1", "A\"2"]);
     }
 
     #[test]
@@ -90,6 +101,8 @@ mod tests {
             (b"AccessionNumber\n", "it holds no values"),
             (b"a,b\n1,2\n", "names none of them `AccessionNumber`"),
             (b"A1\nA\xFF\n", "line 2 is not UTF-8"),
+            (b"AccessionNumber\nA1\n\"A2\nA3\n", "line 3 opens a quote that is never closed"),
+            (b"PatientName\nDoe, John\n", "line 2 has more fields than the first line, `John` among them"),
         ] {
             let error = of_bytes(text, "AccessionNumber").expect_err(expected).to_string();
             assert!(error.contains(expected), "{error}");

@@ -16,7 +16,7 @@ pub(crate) use escape::escaped;
 pub(crate) use fit::cut;
 pub(crate) use json::{json_text, write_json, write_json_pretty};
 pub(crate) use rows::Rows;
-pub(crate) use screen::{Color, look, talk_width};
+pub(crate) use screen::{Color, answer_rows, look, talk_width};
 pub(crate) use table::Table;
 pub(crate) use words::{byte_size, duration, elapsed, grouped, shell_quoted};
 

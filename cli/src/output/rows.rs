@@ -1,9 +1,11 @@
 //! Rows of an answer in the format that was asked for, written as they come.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 
-use serde_json::{Map, Value as Json};
+use serde::{Serialize, Serializer};
 use shardex_catalog::Cell;
 
 use super::screen::answer_screen;
@@ -24,6 +26,8 @@ pub(crate) struct Rows<W: Write> {
     written: u64,
     path_column: Option<usize>,
     is_shown: bool,
+    /// The line being written; kept, because rows are many.
+    line: Vec<u8>,
 }
 
 impl<W: Write> Rows<W> {
@@ -37,6 +41,7 @@ impl<W: Write> Rows<W> {
             written: 0,
             path_column: None,
             is_shown,
+            line: Vec::new(),
         }
     }
 
@@ -46,7 +51,10 @@ impl<W: Write> Rows<W> {
         self.table = Table::new(&header);
         let find = |wanted: &&str| names.iter().position(|name| name.eq_ignore_ascii_case(wanted));
         self.path_column = PATH_COLUMNS.iter().find_map(find);
-        self.names = names;
+        self.names = match self.format {
+            Format::Json | Format::Jsonl => unlike(names),
+            _ => names,
+        };
         match self.format {
             Format::Csv => {
                 let cells: Vec<_> = self.names.iter().map(|name| Cell::Text(name.clone())).collect();
@@ -97,8 +105,7 @@ impl<W: Write> Rows<W> {
         if self.format == Format::Json {
             self.to.write_all(if self.written == 0 { b"\n" } else { b",\n" })?;
         }
-        let pairs = self.names.iter().cloned().zip(cells.iter().map(cell_json));
-        write_json(&mut self.to, &pairs.collect::<Map<String, Json>>())?;
+        write_json(&mut self.to, &Object { names: &self.names, cells })?;
         if self.format == Format::Jsonl {
             self.to.write_all(b"\n")?;
         }
@@ -106,14 +113,41 @@ impl<W: Write> Rows<W> {
     }
 
     fn csv(&mut self, cells: &[Cell]) -> io::Result<()> {
-        let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
-        let fields = cells.iter().map(|cell| match cell {
-            Cell::Blob(bytes) => self.exact(bytes),
-            cell => self.exact(cell_text(cell).as_bytes()),
-        });
-        writer.write_byte_record(&fields.collect::<csv::ByteRecord>())?;
-        let line = writer.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
-        self.to.write_all(&line)
+        self.line.clear();
+        for (n, cell) in cells.iter().enumerate() {
+            if n > 0 {
+                self.line.push(b',');
+            }
+            match cell {
+                Cell::Null => {}
+                Cell::Integer(number) => write!(self.line, "{number}")?,
+                Cell::Real(number) => write!(self.line, "{number}")?,
+                Cell::Text(text) => self.csv_field(text.as_bytes()),
+                Cell::Blob(bytes) => self.csv_field(bytes),
+            }
+        }
+        if self.line.is_empty() {
+            // An empty line would be no record.
+            self.line.extend(b"\"\"");
+        }
+        self.line.push(b'\n');
+        self.to.write_all(&self.line)
+    }
+
+    /// Appends a field, in quotes where RFC 4180 asks for them.
+    fn csv_field(&mut self, bytes: &[u8]) {
+        let bytes = self.exact(bytes);
+        if !bytes.iter().any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n')) {
+            return self.line.extend_from_slice(&bytes);
+        }
+        self.line.push(b'"');
+        for byte in bytes.iter() {
+            if *byte == b'"' {
+                self.line.push(b'"');
+            }
+            self.line.push(*byte);
+        }
+        self.line.push(b'"');
     }
 
     fn path(&mut self, cells: &[Cell], end: &[u8]) -> io::Result<()> {
@@ -128,13 +162,33 @@ impl<W: Write> Rows<W> {
     }
 
     /// The bytes themselves, unless a terminal would obey them.
-    fn exact(&self, bytes: &[u8]) -> Vec<u8> {
+    fn exact<'b>(&self, bytes: &'b [u8]) -> Cow<'b, [u8]> {
         if self.is_shown {
-            escaped(&String::from_utf8_lossy(bytes)).into_owned().into_bytes()
+            Cow::Owned(escaped(&String::from_utf8_lossy(bytes)).into_owned().into_bytes())
         } else {
-            bytes.to_vec()
+            Cow::Borrowed(bytes)
         }
     }
+}
+
+/// Names of which no two are equal, as an object needs them, else it would lose values: a name that came before
+/// gets a number, as SQLite gives it to columns of a subquery.
+fn unlike(names: Vec<String>) -> Vec<String> {
+    let mut taken: HashSet<String> = names.iter().cloned().collect();
+    let mut before = HashSet::new();
+    let mut unlike = Vec::with_capacity(names.len());
+    for name in names {
+        if before.insert(name.clone()) {
+            unlike.push(name);
+            continue;
+        }
+        // As many numbers as there are names, and one more, cannot all be taken.
+        let mut numbered = (1..=taken.len() + 1).map(|n| format!("{name}:{n}"));
+        let free = numbered.find(|one| !taken.contains(one)).unwrap_or_else(|| name.clone());
+        taken.insert(free.clone());
+        unlike.push(free);
+    }
+    unlike
 }
 
 /// A cell for people. Bytes that are no text are shown as a shell would quote them.
@@ -148,16 +202,32 @@ fn cell_text(cell: &Cell) -> String {
     }
 }
 
+/// A row for machines.
+struct Object<'r> {
+    names: &'r [String],
+    cells: &'r [Cell],
+}
+
+impl Serialize for Object<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.names.iter().zip(self.cells.iter().map(Value)))
+    }
+}
+
 /// A cell for machines. Bytes that are no text become an object with their hexadecimal digits.
-fn cell_json(cell: &Cell) -> Json {
-    match cell {
-        Cell::Null => Json::Null,
-        Cell::Integer(number) => Json::from(*number),
-        Cell::Real(number) => Json::from(*number),
-        Cell::Text(text) => Json::String(text.clone()),
-        Cell::Blob(bytes) => {
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            serde_json::json!({ "bytes": hex })
+struct Value<'c>(&'c Cell);
+
+impl Serialize for Value<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Cell::Null => serializer.serialize_unit(),
+            Cell::Integer(number) => serializer.serialize_i64(*number),
+            Cell::Real(number) => serializer.serialize_f64(*number),
+            Cell::Text(text) => serializer.serialize_str(text),
+            Cell::Blob(bytes) => {
+                let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                serializer.collect_map([("bytes", hex)])
+            }
         }
     }
 }
@@ -185,6 +255,55 @@ mod tests {
             sink.end().expect("an end");
             assert_eq!(String::from_utf8(out).expect("text"), expected);
         }
+    }
+
+    /// By the reader that everybody has, and in objects by number, text and bytes.
+    #[test]
+    fn what_is_written_is_read_back() {
+        let texts = ["", "a", "a,b", "a\"b", "\"", "a\nb", "a\r", " a ", "a;b\t", "山田"];
+        let mut out = Vec::new();
+        let mut sink = Rows::new(&mut out, Format::Csv);
+        sink.columns(vec!["n".to_owned(), "t".to_owned()]).expect("columns");
+        texts
+            .iter()
+            .for_each(|text| sink.row(&[Cell::Real(1.5), Cell::Text((*text).into())]).expect("a row"));
+        sink.end().expect("an end");
+        let read: Vec<_> =
+            csv::Reader::from_reader(&out[..]).records().map(|one| one.expect("a record")).collect();
+        assert_eq!(read.iter().map(|one| &one[1]).collect::<Vec<_>>(), texts);
+        assert!(out.starts_with(b"n,t\n1.5,\n1.5,a\n1.5,\"a,b\"\n"), "only what must be is quoted");
+        let mut out = Vec::new();
+        let mut sink = Rows::new(&mut out, Format::Csv);
+        sink.columns(vec!["only".to_owned()]).expect("columns");
+        sink.row(&[Cell::Null]).expect("a row");
+        sink.end().expect("an end");
+        assert_eq!(out, b"only\n\"\"\n");
+        let cells = [
+            Cell::Integer(-1),
+            Cell::Real(1.0),
+            Cell::Real(f64::INFINITY),
+            Cell::Null,
+            Cell::Blob(vec![0, 255]),
+        ];
+        let mut out = Vec::new();
+        let mut sink = Rows::new(&mut out, Format::Jsonl);
+        sink.columns(["i", "r", "f", "n", "b"].map(str::to_owned).to_vec()).expect("columns");
+        sink.row(&cells).expect("a row");
+        sink.end().expect("an end");
+        let expected = "{\"i\":-1,\"r\":1.0,\"f\":null,\"n\":null,\"b\":{\"bytes\":\"00ff\"}}\n";
+        assert_eq!(String::from_utf8(out).expect("text"), expected);
+    }
+
+    #[test]
+    fn objects_lose_no_value_of_columns_with_one_name() {
+        let mut out = Vec::new();
+        let mut sink = Rows::new(&mut out, Format::Jsonl);
+        let names = ["a", "b", "a", "a:1", "a"].map(str::to_owned);
+        sink.columns(names.to_vec()).expect("columns");
+        sink.row(&[1, 2, 3, 4, 5].map(Cell::Integer)).expect("a row");
+        sink.end().expect("an end");
+        let expected = "{\"a\":1,\"b\":2,\"a:2\":3,\"a:1\":4,\"a:3\":5}\n";
+        assert_eq!(String::from_utf8(out).expect("text"), expected);
     }
 
     #[test]

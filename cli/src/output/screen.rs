@@ -28,6 +28,7 @@ pub(crate) struct Screen {
 /// Terminals that say nothing of their width, or something absurd.
 const WIDTH_DEFAULT: usize = 80;
 const WIDTH_MIN: usize = 20;
+const ROWS_DEFAULT: usize = 24;
 
 static SCREENS: OnceLock<(Screen, Screen)> = OnceLock::new();
 
@@ -46,6 +47,13 @@ pub(crate) fn look(color: Color) {
 /// Where answers go.
 pub(crate) fn answer_screen() -> Screen {
     SCREENS.get().copied().unwrap_or_default().0
+}
+
+/// Lines of the terminal that shows answers, now; `None` for a file or a pipe.
+pub(crate) fn answer_rows() -> Option<usize> {
+    answer_screen().width?;
+    let rows = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| usize::from(size.ws_row));
+    Some(if rows == 0 { ROWS_DEFAULT } else { rows })
 }
 
 /// Where talk goes.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use shardex_catalog::{Domain, RelativePath, ShardId, SourceName, Span};
+use shardex_catalog::{Domain, RelativePath, ShardId, SourceName, Span, TimeWindow};
 use shardex_proto::v1;
 
 use super::machine::{
@@ -209,8 +209,24 @@ pub(super) fn order_in(request: v1::SubmitRequest) -> Result<Submit, Nonsense> {
         sources: request.sources.into_iter().map(source).collect::<Result<_, Nonsense>>()?,
         options: options_in(request.options.unwrap_or_default()),
         priority: request.priority,
+        windows: request.windows.iter().map(window_in).collect::<Result<_, _>>()?,
         request_id: request.request_id,
     })
+}
+
+fn window_in(window: &v1::TimeWindow) -> Result<TimeWindow, Nonsense> {
+    let minute = |minute: u32| u16::try_from(minute).unwrap_or(u16::MAX);
+    let offset = i16::try_from(window.utc_offset_minutes).unwrap_or(i16::MAX);
+    TimeWindow::new(minute(window.from_minute), minute(window.to_minute), offset)
+        .map_err(|_| "`windows`: no part of a day".to_owned())
+}
+
+fn window_out(window: &TimeWindow) -> v1::TimeWindow {
+    v1::TimeWindow {
+        from_minute: window.from_minute().into(),
+        to_minute: window.to_minute().into(),
+        utc_offset_minutes: window.utc_offset_minutes().into(),
+    }
 }
 
 fn options_in(options: v1::JobOptions) -> Options {
@@ -348,7 +364,9 @@ pub(super) fn job_out(view: JobView) -> v1::Job {
     totals.slowest = view.slowest.iter().map(slow_out).collect();
     v1::Job {
         job: job.number,
-        state: State::job_state(job).to_owned(),
+        state: view.state.to_owned(),
+        waits_for: view.waits_for.clone(),
+        windows: job.windows.iter().map(window_out).collect(),
         sources: sources.collect(),
         options: Some(options_out(&job.options)),
         priority: job.priority,

@@ -118,12 +118,16 @@ impl Server {
         for name in &all {
             reporter.set_service_status(name, ServingStatus::Serving).await;
         }
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(shardex_proto::FILE_DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .build_v1()
-            .map_err(|error| Error::Serve(error.to_string()))?;
-        let routes = routes.add_service(health).add_service(reflection);
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(shardex_proto::FILE_DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        let failed = |error: tonic_reflection::server::Error| Error::Serve(error.to_string());
+        // Many clients know only the older of the two.
+        let (older, newer) =
+            (reflection().build_v1alpha().map_err(failed)?, reflection().build_v1().map_err(failed)?);
+        let routes = routes.add_service(health).add_service(newer).add_service(older);
         let mut draining = self.phase.subscribe();
         let incoming = Incoming::start(self.listener, self.connections_max);
         let serving = builder(self.tls)?

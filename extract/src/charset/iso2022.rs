@@ -15,15 +15,18 @@ enum G0 {
 }
 
 /// The set for bytes above 127.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum G1 {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum G1 {
+    /// One byte a character.
     Single(Single),
+    /// Korean.
     KsX1001,
+    /// Simplified Chinese.
     Gb2312,
 }
 
 struct Decoder {
-    initial: Single,
+    initial: G1,
     g0: G0,
     g1: G1,
     text: String,
@@ -31,9 +34,9 @@ struct Decoder {
 }
 
 /// Decodes a text that begins in a set and may switch.
-pub(crate) fn decode(bytes: &[u8], initial: Single, is_name: bool) -> (String, bool) {
+pub(crate) fn decode(bytes: &[u8], initial: G1, is_name: bool) -> (String, bool) {
     let text = String::with_capacity(bytes.len() * 2);
-    let mut decoder = Decoder { initial, g0: G0::Ascii, g1: G1::Single(initial), text, is_clean: true };
+    let mut decoder = Decoder { initial, g0: G0::Ascii, g1: initial, text, is_clean: true };
     let mut rest = bytes;
     while let Some(byte) = rest.first().copied() {
         rest = match byte {
@@ -94,7 +97,7 @@ impl Decoder {
             matches!(byte, b'\\' | b'\t' | b'\n' | 0x0C | b'\r') || (is_name && matches!(byte, b'^' | b'='));
         if is_delimiter {
             self.g0 = G0::Ascii;
-            self.g1 = G1::Single(self.initial);
+            self.g1 = self.initial;
         }
         self.text.push(char::from(byte));
         rest

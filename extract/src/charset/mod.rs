@@ -6,7 +6,10 @@ mod single;
 use std::str::FromStr;
 
 use encoding_rs::{EUC_KR, Encoding, GB18030, GBK, SHIFT_JIS, UTF_8};
+pub(crate) use iso2022::G1;
 pub(crate) use single::Single;
+
+const ASCII: G1 = G1::Single(Single::Ascii);
 
 /// How the text of a file is encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +20,8 @@ pub(crate) enum Charset {
     Single(Single),
     /// A multi-byte encoding without escapes.
     Multi(&'static Encoding),
-    /// Code extensions: the set that is in force at the beginning of a value.
-    Iso2022(Single),
+    /// Code extensions: the set for bytes above 127 that is in force at the beginning of a value.
+    Iso2022(G1),
 }
 
 /// A character set for text that declares none.
@@ -53,15 +56,16 @@ impl Charset {
         if let [term] = terms[..] {
             return match of_term(term) {
                 Some(charset) => (charset, true),
-                None => (Self::Default, false),
+                // Names of the encoding standard stand there too, as `latin1` or `windows-1251`.
+                None => (Encoding::for_label(term.as_bytes()).map_or(Self::Default, Self::Multi), false),
             };
         }
         // With several values, the first is in force at the beginning, and escapes switch.
         match of_term(terms[0]) {
-            Some(Self::Default) => (Self::Iso2022(Single::Ascii), true),
-            Some(Self::Single(single) | Self::Iso2022(single)) => (Self::Iso2022(single), true),
-            Some(multi @ Self::Multi(_)) => (multi, true),
-            None => (Self::Iso2022(Single::Ascii), false),
+            Some(Self::Default) => (Self::Iso2022(ASCII), true),
+            Some(Self::Single(single)) => (Self::Iso2022(G1::Single(single)), true),
+            Some(first @ (Self::Iso2022(_) | Self::Multi(_))) => (first, true),
+            None => (Self::Iso2022(ASCII), false),
         }
     }
 
@@ -98,20 +102,22 @@ fn of_term(term: &str) -> Option<Charset> {
     }
     if let Some(rest) = plain.strip_prefix("ISO 2022 IR ") {
         return match rest.trim() {
-            "6" => Some(Charset::Iso2022(Single::Ascii)),
-            // These have no single-byte part of their own.
-            "87" | "159" | "149" | "58" => Some(Charset::Iso2022(Single::Ascii)),
+            "6" => Some(Charset::Iso2022(ASCII)),
+            // Where one of these comes first, text is written in it without a first escape.
+            "149" => Some(Charset::Iso2022(G1::KsX1001)),
+            "58" => Some(Charset::Iso2022(G1::Gb2312)),
+            "13" => Some(Charset::Iso2022(G1::Single(Single::Katakana))),
             number => match of_number(number)? {
-                Charset::Single(single) => Some(Charset::Iso2022(single)),
-                _ if number == "13" => Some(Charset::Iso2022(Single::Katakana)),
-                _ => None,
+                Charset::Single(single) => Some(Charset::Iso2022(G1::Single(single))),
+                other => Some(other),
             },
         };
     }
     match &*plain {
         "" => Some(Charset::Default),
         "GB18030" => Some(Charset::Multi(GB18030)),
-        "GBK" | "GB2312" => Some(Charset::Multi(GBK)),
+        "GBK" | "GB2312" | "ISO 2022 GBK" => Some(Charset::Multi(GBK)),
+        "ISO 2022 58" => Some(Charset::Iso2022(G1::Gb2312)),
         "UTF 8" | "UTF8" => Some(Charset::Multi(UTF_8)),
         _ => None,
     }
@@ -124,6 +130,9 @@ fn of_number(number: &str) -> Option<Charset> {
         // Real files say ISO_IR 13 and hold Shift JIS, of which it is a part.
         "13" => return Some(Charset::Multi(SHIFT_JIS)),
         "149" => return Some(Charset::Multi(EUC_KR)),
+        "58" => return Some(Charset::Multi(GBK)),
+        // These are reached by escapes alone.
+        "87" | "159" => return Some(Charset::Iso2022(ASCII)),
         "100" => Single::Latin1,
         "101" => Single::Latin2,
         "109" => Single::Latin3,
@@ -160,6 +169,8 @@ mod tests {
         check("ISO_IR 127", b"\xe2\xc8\xc7", true, "قبا");
         check("ISO_IR 148", b"\xdd\xfe", false, "İş");
         check("ISO_IR 166", b"\xca\xb9", false, "สน");
+        check("ISO 2022 IR 192", "Núñez".as_bytes(), true, "Núñez");
+        check("ISO_IR 58", b"\xcd\xf5", true, "王");
         check("ISO_IR 192", "Núñez".as_bytes(), true, "Núñez");
         check("GB18030", b"Wang^XiaoDong=\xcd\xf5^\xd0\xa1\xb6\xab", true, "Wang^XiaoDong=王^小东");
         check("ISO_IR 13", b"\xd4\xcf\xc0\xde", true, "ﾔﾏﾀﾞ");
@@ -179,6 +190,11 @@ mod tests {
         check("\\ISO 2022 IR 58", zhang, true, "Zhang^XiaoDong=张^小东=");
         check("ISO 2022 IR 100\\ISO 2022 IR 126", b"\xe4 \x1b-F\xc4", false, "ä Δ");
         check("ISO 2022 IR 100", b"\xe4", false, "ä");
+        // Without a first escape, which the standard does not allow.
+        check("ISO 2022 IR 149", b"\xc8\xab^\xb1\xe6\xb5\xbf", true, "홍^길동");
+        check("ISO 2022 IR 149", b"Hong=\x1b$)C\xfb\xf3", true, "Hong=洪");
+        check("ISO 2022 IR 58", b"\xcd\xf5^\xd0\xa1\xb6\xab", true, "王^小东");
+        check("ISO_IR 87", b"\x1b$B;3ED\x1b(B", true, "山田");
     }
 
     #[test]
@@ -186,6 +202,8 @@ mod tests {
         let (charset, _) = Charset::of(b"");
         assert_eq!(charset.decode(b"J\xf6rg", true), ("Jörg".to_owned(), false));
         assert_eq!(Charset::of(b"NONSENSE"), (Charset::Default, false));
+        let (named, is_known) = Charset::of(b"windows-1251");
+        assert_eq!((named.decode(b"\xc8\xe2\xe0\xed", true), is_known), (("Иван".to_owned(), true), false));
         assert!("euc-kr".parse::<DefaultCharset>().is_ok());
         assert!("nonsense".parse::<DefaultCharset>().is_err());
     }

@@ -30,6 +30,8 @@ struct Place {
     path: String,
     depth: u32,
     encoding: Encoding,
+    /// Nothing of it stands behind this offset.
+    limit: u64,
     charset: Charset,
 }
 
@@ -40,6 +42,8 @@ pub(super) struct Lister<'a, 'w, R: ?Sized> {
     tell: &'a mut dyn FnMut(HeaderElement) -> ControlFlow<()>,
     told: u64,
     is_limited: bool,
+    /// Where it broke first, though the listing went on behind that.
+    broken_at: Option<u64>,
 }
 
 impl<'a, 'w, R: ReadAt + ?Sized> Lister<'a, 'w, R> {
@@ -49,7 +53,7 @@ impl<'a, 'w, R: ReadAt + ?Sized> Lister<'a, 'w, R> {
         limits: &'a HeaderLimits,
         tell: &'a mut dyn FnMut(HeaderElement) -> ControlFlow<()>,
     ) -> Self {
-        Self { walker: Walker { window, raw }, limits, tell, told: 0, is_limited: false }
+        Self { walker: Walker { window, raw }, limits, tell, told: 0, is_limited: false, broken_at: None }
     }
 
     pub(super) fn is_limited(&self) -> bool {
@@ -60,25 +64,28 @@ impl<'a, 'w, R: ReadAt + ?Sized> Lister<'a, 'w, R> {
     pub(super) fn meta(&mut self, at: u64, end: u64) -> HeaderEnd {
         let name = self.walker.window.look(at + 4, 2).map(|name| [name[0], name[1]]);
         let is_explicit = name.is_some_and(is_vr);
-        let place = self.top(Encoding { is_explicit, is_big_endian: false });
-        self.end(|lister| lister.elements(at, Some(end), place))
+        let place = self.top(Encoding { is_explicit, is_big_endian: false }, end);
+        self.end(|lister| lister.elements(at, true, place))
     }
 
     /// Lists the data set that begins at `at`.
     pub(super) fn data_set(&mut self, at: u64, encoding: Encoding) -> HeaderEnd {
-        let place = self.top(encoding);
         let size = self.walker.window.size();
-        self.end(|lister| lister.elements(at, Some(size), place))
+        let place = self.top(encoding, size);
+        self.end(|lister| lister.elements(at, true, place))
     }
 
-    fn top(&self, encoding: Encoding) -> Place {
+    fn top(&self, encoding: Encoding, limit: u64) -> Place {
         let default = self.limits.default_charset.as_ref();
         let charset = default.map_or(Charset::Default, |default| default.0.clone());
-        Place { path: String::new(), depth: 0, encoding, charset }
+        Place { path: String::new(), depth: 0, encoding, limit, charset }
     }
 
     fn end(&mut self, list: impl FnOnce(&mut Self) -> Result<u64, Halt>) -> HeaderEnd {
         match list(self) {
+            Ok(_) | Err(Halt::Stop(_)) if self.broken_at.is_some() => {
+                HeaderEnd::Broken(self.broken_at.unwrap_or_default())
+            }
             Ok(_) if self.is_limited => HeaderEnd::Limited,
             Ok(_) => HeaderEnd::Whole,
             Err(Halt::Stop(stop)) => ended(stop),
@@ -86,23 +93,27 @@ impl<'a, 'w, R: ReadAt + ?Sized> Lister<'a, 'w, R> {
         }
     }
 
-    /// Lists elements until `end`, or until an item's delimiter; returns the offset behind.
-    fn elements(&mut self, mut at: u64, end: Option<u64>, mut place: Place) -> Result<u64, Halt> {
-        let limit = end.unwrap_or(self.walker.window.size());
-        while end != Some(at) {
-            let element = self.walker.head(at, place.encoding)?;
-            if element.tag == ITEM_END && end.is_none() {
+    /// Lists elements until the place's limit, or until an item's delimiter; returns the offset behind.
+    fn elements(&mut self, mut at: u64, is_defined: bool, mut place: Place) -> Result<u64, Halt> {
+        while at != place.limit {
+            let element = self.walker.head(at, place.encoding, place.limit)?;
+            if element.tag == ITEM_END && !is_defined {
                 return Ok(element.value_at);
             }
             if element.tag >> 16 == 0xFFFE {
-                return Err(Stop::Broken(at).into());
+                self.broken_at.get_or_insert(at);
+                match self.walker.delimiter(at, element, is_defined, place.encoding, place.limit)? {
+                    ControlFlow::Break(behind) => return Ok(behind),
+                    ControlFlow::Continue(behind) => at = behind,
+                }
+                continue;
             }
             if place.depth == 0 && element.tag >= BULK {
                 self.tell(at, &element, &place, HeaderValue::Unread)?;
                 return Ok(at);
             }
-            if element.length != UNDEFINED && element.value_at + u64::from(element.length) > limit {
-                return Err(Stop::Truncated(at).into());
+            if element.length != UNDEFINED && element.value_at + u64::from(element.length) > place.limit {
+                return Err(self.walker.no_room(at, place.limit).into());
             }
             at = self.element(at, &element, &mut place)?;
         }
@@ -116,13 +127,15 @@ impl<'a, 'w, R: ReadAt + ?Sized> Lister<'a, 'w, R> {
         let is_bytes = matches!(&*known_vr, "OB" | "OW" | "OD" | "OF" | "OL" | "OV");
         if element.is_sequence || (known_vr == "SQ") || (is_undefined && !is_bytes) {
             self.tell(at, element, place, HeaderValue::Items)?;
-            return self.sequence(element, place);
+            let end = element.value_at + u64::from(element.length);
+            let listed = self.sequence(element, place);
+            return if is_undefined { listed } else { self.or_behind(listed, end) };
         }
-        let encoding = if element.is_un { Encoding::IMPLICIT_LITTLE } else { place.encoding };
         if is_undefined {
             self.tell(at, element, place, HeaderValue::Unread)?;
-            return Ok(self.walker.skip_from(element.value_at, 1, encoding)?);
+            return Ok(self.walker.skip_undefined(*element, place.encoding, place.limit)?);
         }
+        let encoding = if element.is_un { Encoding::IMPLICIT_LITTLE } else { place.encoding };
         let length = element.length as usize;
         let shown = length.min(value::bytes_wanted(self.limits.value_chars_max)).min(LOOK_MAX);
         let bytes = self.walker.window.look(element.value_at, shown).unwrap_or(&[]).to_vec();
@@ -136,10 +149,22 @@ impl<'a, 'w, R: ReadAt + ?Sized> Lister<'a, 'w, R> {
         Ok(element.value_at + u64::from(element.length))
     }
 
+    /// What breaks inside a length that is known costs no more than that.
+    fn or_behind(&mut self, listed: Result<u64, Halt>, end: u64) -> Result<u64, Halt> {
+        match listed {
+            Err(Halt::Stop(Stop::Broken(at))) => {
+                self.broken_at.get_or_insert(at);
+                Ok(end)
+            }
+            listed => listed,
+        }
+    }
+
     /// Lists items; what exceeds the bounds is passed over.
     fn sequence(&mut self, element: &Element, place: &Place) -> Result<u64, Halt> {
         let end = (element.length != UNDEFINED).then(|| element.value_at + u64::from(element.length));
-        let encoding = if element.is_un { Encoding::IMPLICIT_LITTLE } else { place.encoding };
+        let limit = end.unwrap_or(place.limit);
+        let encoding = self.walker.inner_encoding(*element, place.encoding, limit);
         let path = join(&place.path, element.tag);
         let mut at = element.value_at;
         for number in 0.. {
@@ -151,27 +176,31 @@ impl<'a, 'w, R: ReadAt + ?Sized> Lister<'a, 'w, R> {
                 self.is_limited = true;
                 return match end {
                     Some(end) => Ok(end),
-                    None => Ok(self.walker.skip_from(at, 1, encoding)?),
+                    None => Ok(self.walker.skip_from(at, 1, encoding, limit)?),
                 };
             }
-            let head = self.walker.item_head(at, encoding)?;
+            let head = self.walker.item_head(at, encoding, limit)?;
             match head.tag {
                 SEQUENCE_END => return Ok(end.unwrap_or(head.value_at)),
                 ITEM => {}
                 _ => return Err(Stop::Broken(at).into()),
             }
             let item_end = (head.length != UNDEFINED).then(|| head.value_at + u64::from(head.length));
-            let limit = end.unwrap_or(self.walker.window.size());
             if item_end.is_some_and(|end| end > limit) {
-                return Err(Stop::Truncated(at).into());
+                return Err(self.walker.no_room(at, limit).into());
             }
             let inner = Place {
                 path: format!("{path}[{number}]"),
                 depth: place.depth + 1,
                 encoding,
+                limit: item_end.unwrap_or(limit),
                 charset: place.charset.clone(),
             };
-            at = self.elements(head.value_at, item_end, inner)?;
+            let listed = self.elements(head.value_at, item_end.is_some(), inner);
+            at = match item_end {
+                Some(end) => self.or_behind(listed, end)?,
+                None => listed?,
+            };
         }
         Ok(at)
     }

@@ -2,7 +2,7 @@
 
 use super::NotUnderstood;
 use super::element::{self, Head};
-use crate::open::{Meta, Opened, trimmed};
+use crate::open::{DEFLATED, Meta, Opened, trimmed};
 use crate::walk::Encoding;
 
 const META_AT: usize = 132;
@@ -61,7 +61,8 @@ fn encoding(transfer_syntax_uid: &[u8]) -> Option<Encoding> {
         return Some(Encoding::IMPLICIT_LITTLE);
     }
     let is_explicit = transfer_syntax_uid == EXPLICIT_LITTLE
-        || ENCAPSULATED.iter().any(|family| transfer_syntax_uid.starts_with(family));
+        || (ENCAPSULATED.iter().any(|family| transfer_syntax_uid.starts_with(family))
+            && !DEFLATED.contains(&transfer_syntax_uid));
     is_explicit.then_some(Encoding::EXPLICIT_LITTLE)
 }
 

@@ -128,12 +128,12 @@ async fn receive(
     call: impl Future<Output = Result<Response<Streaming<SqlChunk>>, Status>>,
     sink: &mut dyn RowSink,
 ) -> Result<Completeness, Error> {
-    let response = call.await.map_err(Fault::from)?;
+    let response = call.await.map_err(fault)?;
     check_protocol(response.metadata())?;
     let mut stream = response.into_inner();
     let mut reader: Option<RowReader> = None;
     let mut rows = 0_u64;
-    while let Some(chunk) = stream.message().await.map_err(Fault::from)? {
+    while let Some(chunk) = stream.message().await.map_err(fault)? {
         match (chunk.part, &mut reader) {
             (Some(Part::Columns(columns)), None) => {
                 let columns = columns_in(columns);
@@ -160,6 +160,20 @@ async fn receive(
         }
     }
     Err(nonsense("it ends too early"))
+}
+
+/// What went wrong with a call. Of a connection that the server ends, for whatever reason, tonic says only
+/// `transport error`.
+fn fault(status: Status) -> Fault {
+    let is_ended = status.message() == "transport error";
+    let mut fault = Fault::from(status);
+    if is_ended {
+        fault.message =
+            "the server ended the connection: it was stopped, or wants `https://` and --tls-ca, or a \
+                         certificate of its caller (--tls-cert, --tls-key)"
+                .to_owned();
+    }
+    fault
 }
 
 fn nonsense(why: &str) -> Error {

@@ -115,7 +115,10 @@ pub(crate) fn plan(sql: &str, analysis: &Analysis, columns: Columns, lists: &[Li
 
 fn read(select: &Select<'_>, columns: Columns, lists: &[List]) -> (Vec<Reading>, Option<u64>) {
     let ctes = walk::cte_names(select);
-    let readings = walk::readings(select, ctes.clone(), columns, lists);
+    let mut readings = walk::readings(select, ctes.clone(), columns, lists);
+    // Which of two things such a name means depends on where it stands: all rows may be needed.
+    let hidden = View::ALL.iter().filter(|view| ctes.contains(view.as_str()));
+    readings.extend(hidden.map(|view| Reading { view: *view, conditions: Vec::new() }));
     let rows_wanted = match &*readings {
         [only] => limit::rows_wanted(select, only.conditions.len(), &ctes, columns),
         _ => None,

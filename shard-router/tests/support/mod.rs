@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use shardex_catalog::{Cell, Column, LeafQuery, LeafSearch, Predicate, ShardId, View, attribute_by_keyword};
+use shardex_catalog::{
+    Cell, Column, LeafQuery, LeafSearch, PATIENT_RANK, Predicate, ShardId, View, attribute_by_keyword,
+};
 use shardex_seams::{Clock, Leaf, StoreError};
 use shardex_shard_router::{
     Completeness, Error, LEDGER_FILES_COLUMNS, LedgerFiles, QueryOptions, ResultColumn, Router, RowSink,
@@ -127,7 +129,12 @@ impl Leaf for FakeLeaf {
 fn leaf_sql(query: &LeafQuery, is_naive: bool) -> String {
     let inner =
         columns(query.view).iter().map(|column| format!("coalesce(\"{0}\", NULL) AS \"{0}\"", column.name));
-    let inner = inner.collect::<Vec<_>>().join(", ");
+    let mut inner = inner.collect::<Vec<_>>();
+    if query.view == View::Patients {
+        // A made-up patient has one header a shard.
+        inner.push(format!("printf('%019d', NumberOfPatientRelatedInstances) AS {PATIENT_RANK}"));
+    }
+    let inner = inner.join(", ");
     let wanted = query.columns.iter().map(|name| format!("\"{name}\", ")).collect::<String>();
     let mut sql =
         format!("SELECT {wanted}1 FROM (SELECT {inner} FROM \"{0}\") AS \"{0}\" WHERE 1", query.view);

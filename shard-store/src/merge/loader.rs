@@ -1,5 +1,6 @@
 //! Rows on their way into a table of the merge database.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use rusqlite::types::Null;
@@ -9,6 +10,9 @@ use shardex_catalog::{Cell, Column, View};
 use super::database::quoted;
 use super::error::{Error, running};
 
+/// Rows that one part of a table may have: parts lie one after the other.
+const PART_ROWS: i64 = 1 << 40;
+
 /// Inserts rows into one table.
 #[derive(Debug)]
 pub struct Loader<'c> {
@@ -17,6 +21,9 @@ pub struct Loader<'c> {
     view: View,
     width: usize,
     next: i64,
+    /// Of each part that was begun, the number of its next row.
+    parts: HashMap<usize, i64>,
+    part: usize,
     bytes_max: u64,
 }
 
@@ -32,7 +39,28 @@ impl<'c> Loader<'c> {
         let marks = ", ?".repeat(columns.len());
         let table = quoted(view.as_str());
         let insert = connection.prepare(&format!("INSERT INTO {table}(_rowid_{names}) VALUES (?{marks})"))?;
-        Ok(Self { connection, insert, view, width: columns.len(), next: 1, bytes_max })
+        Ok(Self {
+            connection,
+            insert,
+            view,
+            width: columns.len(),
+            next: 1,
+            parts: HashMap::new(),
+            part: 0,
+            bytes_max,
+        })
+    }
+
+    /// Goes on with a part of the table. A table is read part by part, whatever the order in which their rows
+    /// came, so that a statement that does not say which row it means gets the same one each time.
+    pub fn turn_to(&mut self, part: usize) {
+        if part == self.part {
+            return;
+        }
+        self.parts.insert(self.part, self.next);
+        let first = i64::try_from(part).unwrap_or(i64::MAX).saturating_mul(PART_ROWS).saturating_add(1);
+        self.next = self.parts.get(&part).copied().unwrap_or(first);
+        self.part = part;
     }
 
     /// Number that the next row gets; numbers of rows inserted in between make a range for

@@ -11,11 +11,12 @@ use shardex_seams::{HomePart, ReportParts, ShardPart, StoreError};
 use super::rows::{number, text};
 use super::{distinct, findings, gone, groups, of_shard, on_shard, reports};
 use crate::archive::{ReadArchive, size_with_log};
+use crate::leaf::shards_to_ask;
 use crate::ledger::LedgerReader;
 
 impl ReportParts for ReadArchive {
     fn shards(&self) -> Result<Vec<ShardId>, StoreError> {
-        self.shards()
+        shards_to_ask(self.layout())
     }
 
     fn of_shard(

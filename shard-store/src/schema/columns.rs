@@ -3,7 +3,8 @@
 use std::sync::LazyLock;
 
 use shardex_catalog::{
-    ATTRIBUTES, Attribute, Column, ColumnType, Level, Scope, View, attribute_by_keyword, dicom_metadata_name,
+    ATTRIBUTES, Attribute, Column, ColumnType, Level, PATIENT_RANK, Scope, View, attribute_by_keyword,
+    dicom_metadata_name,
 };
 
 use super::tables::STORED_UID_COLUMN;
@@ -25,12 +26,15 @@ pub(crate) struct DefinedView {
     /// The columns, in order.
     pub(crate) columns: Vec<DefinedColumn>,
     names: Vec<Column>,
+    /// What a router may ask for besides.
+    hidden: Vec<DefinedColumn>,
 }
 
 impl DefinedView {
     /// The column of a name, without regard to ASCII case.
     pub(crate) fn column(&self, name: &str) -> Option<&DefinedColumn> {
-        self.columns.iter().find(|defined| defined.column.name.eq_ignore_ascii_case(name))
+        let mut all = self.columns.iter().chain(&self.hidden);
+        all.find(|defined| defined.column.name.eq_ignore_ascii_case(name))
     }
 }
 
@@ -46,7 +50,7 @@ pub(crate) fn defined_view(view: View) -> &'static DefinedView {
         let defined = View::ALL.iter().map(|view| {
             let columns = define(*view);
             let names = columns.iter().map(|defined| defined.column.clone()).collect();
-            DefinedView { columns, names }
+            DefinedView { columns, names, hidden: hidden(*view) }
         });
         defined.collect()
     });
@@ -65,6 +69,14 @@ fn define(view: View) -> Vec<DefinedColumn> {
         View::OddValues => odd_values(),
         View::Radiopharmaceuticals => radiopharmaceuticals(),
         View::Conflicts => conflicts(),
+    }
+}
+
+fn hidden(view: View) -> Vec<DefinedColumn> {
+    match view {
+        // As many digits as the greatest number has, so that texts are in order of numbers.
+        View::Patients => vec![text(PATIENT_RANK, "printf('%019d', t.n_live) || hex(t.digest)")],
+        _ => Vec::new(),
     }
 }
 

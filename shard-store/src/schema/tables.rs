@@ -101,7 +101,6 @@ CREATE INDEX study_header_patient_name_folded ON study_header(patient_name_folde
             ddl.push_str(&format!("CREATE INDEX {table}_{keyword} ON {table}(\"{keyword}\");\n"));
         }
     }
-    ddl.push_str(&views::create_views());
     ddl
 }
 
@@ -112,9 +111,10 @@ CREATE INDEX file_twin ON file(sop_instance_uid) WHERE twin > 0;\n"
         .to_owned()
 }
 
-/// View `files` has got `file_path`.
+/// View `files` has got `file_path`. The views of versions 1 and 2 are in their files only: a new file gets its
+/// views once, because SQLite takes milliseconds to read them.
 fn version_3() -> String {
-    let drop: String = View::ALL.iter().map(|view| format!("DROP VIEW {view};\n")).collect();
+    let drop: String = View::ALL.iter().map(|view| format!("DROP VIEW IF EXISTS {view};\n")).collect();
     drop + &views::create_views()
 }
 

@@ -176,6 +176,8 @@ impl<'t> Inserts<'t> {
         twin: i64,
     ) -> rusqlite::Result<bool> {
         let statement = &mut self.statement;
+        // Bindings of a cached statement stay from its last use, and most columns of a row are NULL.
+        statement.clear_bindings();
         statement.raw_bind_parameter(1, directory)?;
         statement.raw_bind_parameter(2, PathValue(row.name.as_bytes()))?;
         statement.raw_bind_parameter(3, ids.stack)?;
@@ -198,8 +200,7 @@ impl<'t> Inserts<'t> {
                     None => statement.raw_bind_parameter(parameter, &**text)?,
                 },
                 Some((_, value)) => statement.raw_bind_parameter(parameter, BoundValue(value))?,
-                // Bindings of a cached statement stay from its last use.
-                None => statement.raw_bind_parameter(parameter, rusqlite::types::Null)?,
+                None => {}
             }
         }
         assert!(entries.next().is_none(), "a file's values are those of its level");

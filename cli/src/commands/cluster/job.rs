@@ -1,22 +1,17 @@
 //! `shardex job`: orders to a cluster, and what became of them.
 
 use std::io::Write;
-use std::time::Duration;
 
-use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
+use shardex_catalog::TimeWindow;
 use shardex_coordinator::cluster::Client;
-use shardex_daemon::SystemClock;
 use shardex_proto::v1;
-use shardex_seams::Clock;
 
+use super::follow::watch;
 use super::{operate, show};
 use crate::args::Coordinators;
 use crate::exit::ExitCode;
 use crate::output;
-
-/// Time between two looks at a job.
-const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) const JOB_EXAMPLES: &str = "Examples:
   shardex job submit pacs research@deid --coordinator http://127.0.0.1:7500
@@ -32,7 +27,11 @@ pub(crate) enum Job {
     /// Order an ingest of sources: NAME, or NAME@DOMAIN the first time.
     #[command(after_help = "Examples:
   shardex job submit pacs research@deid
-  shardex job submit pacs --accept-deletions --watch")]
+  shardex job submit pacs --accept-deletions --watch
+  shardex job submit pacs --between 20:00-06:00+02:00 --between 12:00-13:00+02:00
+
+Times are UTC unless they say how far local clocks are ahead of it; they do not follow daylight saving. Outside of its
+hours a job gives its units back as when it is paused, and keeps its sources from other jobs if it has begun.")]
     Submit(Box<Submit>),
     /// The last jobs.
     #[command(after_help = "Examples:
@@ -104,6 +103,10 @@ pub(crate) struct Submit {
     /// Jobs of a higher priority go first.
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     priority: i32,
+    /// Run only at this part of the day, HH:MM-HH:MM in UTC, or with an offset: 20:00-06:00+02:00. May be repeated
+    /// [default: at any time].
+    #[arg(long, value_name = "FROM-TO")]
+    between: Vec<TimeWindow>,
     /// Show the job until it ends.
     #[arg(long)]
     watch: bool,
@@ -112,12 +115,12 @@ pub(crate) struct Submit {
 }
 
 #[derive(Debug, Args)]
-struct Common {
+pub(super) struct Common {
     /// As JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     #[command(flatten)]
-    coordinators: Coordinators,
+    pub(super) coordinators: Coordinators,
 }
 
 #[derive(Debug, Args)]
@@ -207,9 +210,18 @@ fn order(submit: &Submit) -> anyhow::Result<v1::SubmitRequest> {
             files_per_second: submit.files_per_second,
         }),
         priority: submit.priority,
+        windows: submit.between.iter().map(window).collect(),
         // The client may have to say it twice, to another leader.
         request_id: format!("{:016x}", super::random()),
     })
+}
+
+fn window(window: &TimeWindow) -> v1::TimeWindow {
+    v1::TimeWindow {
+        from_minute: window.from_minute().into(),
+        to_minute: window.to_minute().into(),
+        utc_offset_minutes: window.utc_offset_minutes().into(),
+    }
 }
 
 fn change(
@@ -232,48 +244,10 @@ fn tell(job: &v1::Job, common: &Common) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::Done)
 }
 
-fn exit_code(job: &v1::Job) -> ExitCode {
+pub(super) fn exit_code(job: &v1::Job) -> ExitCode {
     match job.state.as_str() {
         "incomplete" | "cancelled" => ExitCode::Incomplete,
         "held" => ExitCode::Held,
         _ => ExitCode::Done,
-    }
-}
-
-/// Shows a job until it ends: on a terminal in place, else a line of JSON or text a second.
-fn watch(job: u64, common: &Common) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let client = Client::new(common.coordinators.channels(), super::PATIENCE);
-    let cancel = shardex_daemon::stop_on_signals()?;
-    let clock = SystemClock;
-    let mut before: Option<(Duration, u64)> = None;
-    loop {
-        let found =
-            runtime.block_on(client.show(v1::JobRequest { job })).context("the job cannot be shown")?;
-        let files = found.totals.as_ref().map_or(0, |totals| totals.files);
-        let now = clock.elapsed();
-        let per_second = before.map(|(then, had)| {
-            files.saturating_sub(had) as f64 / now.saturating_sub(then).as_secs_f64().max(1e-3)
-        });
-        before = Some((now, files));
-        let mut to = output::answer();
-        if common.json {
-            writeln!(to, "{}", show::job_json(&found))?;
-        } else {
-            if output::is_watched() {
-                // The last look's place on the screen.
-                write!(to, "\x1b[H\x1b[2J")?;
-            }
-            show::job(&mut to, &found, per_second)?;
-        }
-        to.flush()?;
-        if found.ended_ns.is_some() {
-            return Ok(exit_code(&found));
-        }
-        if cancel.load(std::sync::atomic::Ordering::Relaxed) {
-            return Ok(ExitCode::Interrupted);
-        }
-        // Made inside: a timer belongs to the runtime that is entered.
-        runtime.block_on(async { tokio::time::sleep(WATCH_EVERY).await });
     }
 }

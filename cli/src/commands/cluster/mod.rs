@@ -2,6 +2,7 @@
 
 mod coordinator;
 mod directory;
+mod follow;
 mod job;
 mod moves;
 mod owner;

@@ -96,6 +96,13 @@ fn notes(to: &mut impl Write, ingest: &Ingest, outcome: &Outcome) -> std::io::Re
                      directories by: shardex report unreadable --archive {}",
                     output::shell_quoted(&ingest.archive.archive)
                 )?;
+                if ingest.files_from.is_some() {
+                    writeln!(
+                        to,
+                        "paths of --files-from that lie in no source are among them: give them absolute, as the \
+                         source's root is given, or relative to the only source, without `..`"
+                    )?;
+                }
             }
             for (shard, why) in failed_shards {
                 writeln!(to, "incomplete: shard {shard} could not be written: {why}")?;

@@ -1,10 +1,6 @@
 //! Indexed files as they are on disk now: there, unchanged, and with the content that was digested.
 
-use std::ffi::OsStr;
-use std::fs::OpenOptions;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +8,7 @@ use std::thread::JoinHandle;
 
 use shardex_catalog::{ContentDigest, DigestMode, name_hash};
 use shardex_shard_store::check::{CheckedEntry, Finding, Kind, StoredRow};
+use shardex_worker::tree;
 
 use super::found::Found;
 use super::sources::Roots;
@@ -155,12 +152,17 @@ impl Worker {
             let batch = self.batches.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(batch) = batch else { return };
             let Some(Some(root)) = self.roots.get(&batch.source) else { continue };
-            let directory = root.join(OsStr::from_bytes(&batch.directory));
+            let directory =
+                tree::open_root(root).and_then(|root| tree::open_directory(root.as_fd(), &batch.directory));
             for item in &batch.items {
                 if self.cancel.load(Ordering::Relaxed) {
                     break;
                 }
-                if let Some((kind, detail)) = self.look(&directory, item) {
+                let looked = match &directory {
+                    Ok(directory) => self.look(directory.as_fd(), item),
+                    Err(error) => Some(fault(error, item)),
+                };
+                if let Some((kind, detail)) = looked {
                     let path = if batch.directory.is_empty() {
                         item.name.clone()
                     } else {
@@ -173,30 +175,23 @@ impl Worker {
         }
     }
 
-    fn look(&self, directory: &Path, item: &Item) -> Option<(Kind, String)> {
-        let path = directory.join(OsStr::from_bytes(&item.name));
-        let metadata = match std::fs::symlink_metadata(&path) {
-            Ok(metadata) => metadata,
-            Err(error) if is_gone(&error) => {
-                let known =
-                    if item.is_held { "it is known to be gone, its deletion is held" } else { "it is gone" };
-                return Some((Kind::FileMissing, known.to_owned()));
-            }
-            Err(error) => return Some((Kind::FileUnreadable, error.to_string())),
+    fn look(&self, directory: BorrowedFd<'_>, item: &Item) -> Option<(Kind, String)> {
+        let stat = match tree::stat_name(directory, &item.name) {
+            Ok(stat) => stat,
+            Err(error) => return Some(fault(&error, item)),
         };
-        if !metadata.is_file() {
+        if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() {
             return Some((Kind::FileChanged, "it is no regular file any more".to_owned()));
         }
-        let mtime_ns = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
-        if (metadata.size(), mtime_ns) != (item.row.size, item.row.mtime_ns) {
-            let detail = format!("it has {} bytes, its row says {}", metadata.size(), item.row.size);
-            let detail =
-                if metadata.size() == item.row.size { "its time has changed".to_owned() } else { detail };
+        let stamp = tree::stamp(&stat);
+        if (stamp.size, stamp.mtime_ns) != (item.row.size, item.row.mtime_ns) {
+            let detail = format!("it has {} bytes, its row says {}", stamp.size, item.row.size);
+            let detail = if stamp.size == item.row.size { "its time has changed".to_owned() } else { detail };
             return Some((Kind::FileChanged, detail));
         }
         let expected = item.row.digest.filter(|_| item.is_read)?;
         self.digests.fetch_add(1, Ordering::Relaxed);
-        match has_digest(&path, metadata.size(), expected) {
+        match has_digest(directory, item, expected) {
             Ok(true) => None,
             Ok(false) => Some((Kind::ContentDiffers, "its digest is not that of its row".to_owned())),
             Err(error) => Some((Kind::FileUnreadable, error.to_string())),
@@ -204,16 +199,20 @@ impl Worker {
     }
 }
 
-fn is_gone(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
+/// What it means that a file, or its directory, cannot be looked at.
+fn fault(error: &std::io::Error, item: &Item) -> (Kind, String) {
+    if !matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) {
+        return (Kind::FileUnreadable, error.to_string());
+    }
+    let known = if item.is_held { "it is known to be gone, its deletion is held" } else { "it is gone" };
+    (Kind::FileMissing, known.to_owned())
 }
 
 /// Whether a file has a digest, of its header or in full: a row does not say which was taken.
-fn has_digest(path: &Path, size: u64, expected: ContentDigest) -> std::io::Result<bool> {
-    let flags = rustix::fs::OFlags::NOFOLLOW.bits() | rustix::fs::OFlags::NONBLOCK.bits();
-    let file = OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path)?;
+fn has_digest(directory: BorrowedFd<'_>, item: &Item, expected: ContentDigest) -> std::io::Result<bool> {
+    let file = std::fs::File::from(tree::open_file(directory, &item.name)?);
     for mode in [DigestMode::Header, DigestMode::Full] {
-        if shardex_extract::content_digest(&file, size, mode)? == Some(expected) {
+        if shardex_extract::content_digest(&file, item.row.size, mode)? == Some(expected) {
             return Ok(true);
         }
     }

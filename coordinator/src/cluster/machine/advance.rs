@@ -33,6 +33,7 @@ impl State {
         if now.elapsed >= self.settled && self.durable.cluster.lease_ms != lease_ms {
             self.durable.cluster_mut().lease_ms = lease_ms;
         }
+        self.end_hours(now);
         self.advance_moves(now);
         self.advance_splits(now);
         self.advance(now);
@@ -82,8 +83,9 @@ impl State {
         let is_dead = what.failures >= limits.0 || what.losses >= limits.1;
         if is_dead && let Some(what) = job.units.remove(&unit) {
             job.dead.insert(unit, what);
+            self.live.forget(unit);
         }
-        self.live.forget(unit);
+        self.live.rest(unit);
         if let Some(failures) = tried.filter(|_| !is_dead) {
             self.live.not_before.insert(unit, now.elapsed + backoff(failures, now.random));
         }
@@ -102,11 +104,7 @@ impl State {
     fn advance_job(&mut self, number: u64, now: Moment) {
         let Some(job) = self.durable.jobs.get(&number) else { return };
         if job.phase == Phase::Cancelling {
-            if job.units.values().any(|unit| unit.hold.is_none())
-                && let Some(job) = self.durable.job_mut(number)
-            {
-                job.units.retain(|_, unit| unit.hold.is_some());
-            }
+            self.drop_idle_units(number);
             if self.durable.jobs.get(&number).is_some_and(|job| job.units.is_empty()) {
                 self.end_job(number, Ending::Cancelled, now);
             }
@@ -133,6 +131,25 @@ impl State {
         }
         if let Some(ending) = self.durable.jobs.get(&number).and_then(|job| ending(job)) {
             self.end_job(number, ending, now);
+        }
+    }
+
+    /// Removes units that nobody works on from a job that is cancelled; what was done of them counts, because it is
+    /// recorded.
+    fn drop_idle_units(&mut self, number: u64) {
+        let Some(job) = self.durable.jobs.get(&number) else { return };
+        let idle = job.units.iter().filter(|(_, unit)| unit.hold.is_none());
+        let idle: Vec<_> = idle.map(|(unit, what)| (*unit, what.task.source().cloned())).collect();
+        for (unit, source) in idle {
+            let Some(job) = self.durable.job_mut(number) else { return };
+            job.units.remove(&unit);
+            if let Some(done) = self.live.progress.get(&unit) {
+                job.totals.add(done);
+                if let Some(source) = source.and_then(|name| job.source_mut(&name)) {
+                    source.totals.add(done);
+                }
+            }
+            self.live.forget(unit);
         }
     }
 

@@ -11,6 +11,17 @@ use super::state::{Moment, State};
 use super::unit::Hold;
 use super::{Job, Phase, Task, Unit, WorkerName};
 
+/// What keeps a whole job from running.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Blocked {
+    /// It is paused, or ends.
+    Phase,
+    /// It is not its time of the day: when that begins.
+    Hours(String),
+    /// Another one over one of its sources goes first.
+    Job(u64),
+}
+
 /// A unit that a worker holds from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Grant {
@@ -43,7 +54,7 @@ impl State {
             return None;
         }
         for number in self.durable.open_jobs() {
-            if self.blocked_by(number).is_some() {
+            if self.blocked_by(number, now).is_some() {
                 continue;
             }
             let job = self.durable.jobs.get(&number)?;
@@ -70,12 +81,15 @@ impl State {
         self.live.not_before.get(&unit).is_some_and(|moment| now.elapsed < *moment)
     }
 
-    /// The job that another one waits for, itself if it is paused: jobs over one source go one after
-    /// the other, and one that has begun goes first.
-    pub(super) fn blocked_by(&self, number: u64) -> Option<u64> {
+    /// What a job waits for: jobs over one source go one after the other, and one that has begun goes first,
+    /// even while it waits for its hours.
+    pub(super) fn blocked_by(&self, number: u64, now: Moment) -> Option<Blocked> {
         let job = self.durable.jobs.get(&number)?;
         if job.phase != Phase::Open {
-            return Some(number);
+            return Some(Blocked::Phase);
+        }
+        if let Some(begin) = job.hours_begin_at(now) {
+            return Some(Blocked::Hours(begin));
         }
         let order = self.durable.open_jobs();
         let own = order.iter().position(|other| *other == number)?;
@@ -84,14 +98,14 @@ impl State {
                 (true, false) => true,
                 (false, true) => false,
                 (true, true) => at < own,
-                (false, false) => at < own && other.phase == Phase::Open,
+                (false, false) => at < own && other.phase == Phase::Open && other.is_in_hours(now),
             };
             at != own && goes_first && other.shares_source(job)
         };
         let mut others = order.iter().enumerate();
         others
             .find(|(at, other)| self.durable.jobs.get(other).is_some_and(|other| blocks(*at, other)))
-            .map(|(_, n)| *n)
+            .map(|(_, n)| Blocked::Job(*n))
     }
 
     /// Why a worker may not take a unit of a job that may run.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shardex_catalog::{Domain, SourceName};
+use shardex_catalog::{Domain, SourceName, TimeWindow};
 
-use super::{Task, Totals, Unit, text};
+use super::{Task, Totals, Unit, hours, text};
 
 /// What a job does with what it finds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,8 @@ pub(crate) struct Submit {
     pub(crate) sources: Vec<(SourceName, Option<Domain>)>,
     pub(crate) options: Options,
     pub(crate) priority: i32,
+    /// When it may run; none: at any time.
+    pub(crate) windows: Vec<TimeWindow>,
     /// Tells this order from another one of the same content; empty for none.
     pub(crate) request_id: String,
 }
@@ -119,6 +121,9 @@ pub(crate) struct Job {
     pub(crate) sources: Vec<JobSource>,
     pub(crate) options: Options,
     pub(crate) priority: i32,
+    /// When it may run; none: at any time.
+    #[serde(default, with = "hours::stored")]
+    pub(crate) windows: Vec<TimeWindow>,
     /// The order that it came by.
     #[serde(default)]
     pub(crate) request_id: String,

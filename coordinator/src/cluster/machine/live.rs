@@ -58,7 +58,7 @@ impl LiveWorker {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Live {
     pub(crate) workers: BTreeMap<WorkerName, LiveWorker>,
-    /// What running units have done so far.
+    /// What units have done so far that run, or ran until their last holder let go.
     pub(crate) progress: BTreeMap<u64, Totals>,
     /// Directories of running units that took long.
     pub(crate) slowest: BTreeMap<u64, Vec<Slow>>,
@@ -71,11 +71,16 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Forgets a unit.
-    pub(crate) fn forget(&mut self, unit: u64) {
-        self.progress.remove(&unit);
+    /// Nobody works on a unit any more; what was done of it is shown until somebody does again.
+    pub(crate) fn rest(&mut self, unit: u64) {
         self.slowest.remove(&unit);
         self.not_before.remove(&unit);
         self.asked.remove(&unit);
+    }
+
+    /// Forgets a unit.
+    pub(crate) fn forget(&mut self, unit: u64) {
+        self.rest(unit);
+        self.progress.remove(&unit);
     }
 }

@@ -6,6 +6,7 @@
 
 mod advance;
 mod grant;
+mod hours;
 mod job;
 mod live;
 mod map;

@@ -15,6 +15,7 @@ const PACE_MIN: u32 = 10;
 const REQUEST_ID_MAX: usize = 64;
 /// Patterns of a job.
 const PATTERNS_MAX: usize = 1000;
+const WINDOWS_MAX: usize = 24;
 
 impl State {
     /// Takes an order; gives the job's number.
@@ -68,6 +69,7 @@ impl State {
             sources,
             options: order.options,
             priority: order.priority,
+            windows: order.windows,
             request_id: order.request_id,
             phase: Phase::Open,
             has_begun: false,
@@ -154,7 +156,7 @@ impl State {
         })
     }
 
-    fn stop_units(&mut self, number: u64, phase: Phase) {
+    pub(super) fn stop_units(&mut self, number: u64, phase: Phase) {
         let Some(job) = self.durable.job_mut(number) else { return };
         job.phase = phase;
         stop(job);
@@ -203,6 +205,9 @@ fn check(order: &Submit) -> Result<(), Refusal> {
     }
     if order.options.files_per_second.is_some_and(|pace| pace < PACE_MIN) {
         return wrong("`files_per_second` is at least 10");
+    }
+    if order.windows.len() > WINDOWS_MAX {
+        return wrong("a job has at most 24 windows");
     }
     if order.request_id.len() > REQUEST_ID_MAX {
         return wrong("`request_id` has at most 64 bytes");

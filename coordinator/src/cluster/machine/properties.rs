@@ -107,6 +107,12 @@ impl World {
     fn say(&mut self, at: usize, report: Report, is_heard: bool) {
         let before = self.state.durable.clone();
         let reply = self.state.report(&report, self.now).expect("a sound report is taken");
+        for grant in &reply.granted {
+            assert!(
+                self.state.durable.jobs[&grant.job].is_in_hours(self.now),
+                "a unit outside of its job's hours"
+            );
+        }
         for said in &report.units {
             let job = before.job_of(said.unit);
             let unit = job.and_then(|job| before.jobs[&job].units.get(&said.unit));
@@ -265,7 +271,7 @@ impl World {
                 self.say(worker, report, detail % 8 != 7);
             }
             6..=8 => self.end_units(worker, detail),
-            9 => self.now.elapsed += Duration::from_secs(u64::from(detail) % 9),
+            9 => self.pass(u64::from(detail) % 9),
             10 => {
                 // The process dies, and another one comes in its place.
                 let session = self.workers[worker].session + WORKERS as u64;
@@ -276,7 +282,9 @@ impl World {
                 let sources = sources.map(|name| (SourceName::new(name).expect("a name"), None)).collect();
                 let priority = i32::from(detail % 3);
                 let (options, request_id) = (Options::default(), String::new());
-                let order = Submit { sources, options, priority, request_id };
+                let night = "20:00-06:00+02:00".parse().expect("a window");
+                let windows = if detail % 5 == 0 { vec![night] } else { Vec::new() };
+                let order = Submit { sources, options, priority, windows, request_id };
                 let _ = self.state.submit(order, self.now);
             }
             12 => {
@@ -297,6 +305,13 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Time passes; the hours of the day go round in it, whatever the leases do.
+    fn pass(&mut self, seconds: u64) {
+        const WALL_SECONDS: i64 = 6 * 3600 + 17 * 60;
+        self.now.elapsed += Duration::from_secs(seconds);
+        self.now.wall_ns += i64::try_from(seconds).expect("few") * WALL_SECONDS * 1_000_000_000;
     }
 
     fn end_units(&mut self, worker: usize, detail: u8) {
@@ -341,7 +356,7 @@ impl World {
     fn finish(&mut self) {
         for round in 0.. {
             assert!(round < 500, "jobs do not end");
-            self.now.elapsed += Duration::from_secs(5);
+            self.pass(5);
             let jobs: Vec<_> = self.state.durable.open_jobs();
             if jobs.is_empty() {
                 return;

@@ -48,7 +48,7 @@ impl State {
     pub(super) fn split_wanted(&mut self, worker: &WorkerName, now: Moment) -> Vec<u64> {
         let mut wanted = Vec::new();
         for number in self.durable.open_jobs() {
-            let Some(job) = self.durable.jobs.get(&number).filter(|_| self.blocked_by(number).is_none())
+            let Some(job) = self.durable.jobs.get(&number).filter(|_| self.blocked_by(number, now).is_none())
             else {
                 continue;
             };

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use shardex_catalog::{ShardId, SourceName};
 
+use super::grant::Blocked;
 use super::live::LiveWorker;
 use super::mount::Usable;
 use super::state::{Moment, State};
@@ -18,6 +19,10 @@ const SLOWEST_MAX: usize = 5;
 #[derive(Clone, Debug)]
 pub(crate) struct JobView {
     pub(crate) job: Arc<Job>,
+    /// `waiting`, `running` and so on.
+    pub(crate) state: &'static str,
+    /// What keeps all of it from running.
+    pub(crate) waits_for: String,
     /// Of finished units, and so far of running ones.
     pub(crate) totals: Totals,
     /// The same by source, in the job's order.
@@ -106,7 +111,8 @@ impl State {
         }
         slowest.sort_by_key(|(_, slow)| std::cmp::Reverse(slow.milliseconds));
         slowest.truncate(SLOWEST_MAX);
-        Ok(JobView { job: Arc::clone(job), totals, by_source, units, slowest })
+        let (state, waits_for) = (job_state(job, now), self.job_waits_for(job, now).unwrap_or_default());
+        Ok(JobView { job: Arc::clone(job), state, waits_for, totals, by_source, units, slowest })
     }
 
     /// The last jobs, latest first.
@@ -120,22 +126,19 @@ impl State {
             .collect()
     }
 
-    /// `waiting`, `running` and so on.
-    pub(crate) fn job_state(job: &Job) -> &'static str {
-        match job.phase {
-            Phase::Open if job.has_begun => "running",
-            Phase::Open => "waiting",
-            Phase::Paused => "paused",
-            Phase::Cancelling => "cancelling",
-            Phase::Ended(ending) => ending.name(),
-        }
+    /// What keeps all of a job from running, as text.
+    fn job_waits_for(&self, job: &Job, now: Moment) -> Option<String> {
+        Some(match self.blocked_by(job.number, now)? {
+            Blocked::Phase if job.phase == Phase::Paused => format!("`shardex job resume {}`", job.number),
+            Blocked::Phase => return None,
+            Blocked::Hours(begin) => begin,
+            Blocked::Job(other) => format!("job {other} over the same source"),
+        })
     }
 
     fn waits_for(&self, job: &Job, unit: u64, what: &Unit, now: Moment) -> String {
-        match self.blocked_by(job.number) {
-            Some(other) if other == job.number => return "the job is paused".into(),
-            Some(other) => return format!("job {other} over the same source goes first"),
-            None => {}
+        if let Some(blocked) = self.job_waits_for(job, now) {
+            return blocked;
         }
         if self.splits_pause() {
             return "a shard is being split".into();
@@ -241,5 +244,16 @@ impl State {
             split_stage: map.splits.get(shard).map_or("", |split| split.stage.name()),
             split_failure: self.live.split_failures.get(shard).cloned().unwrap_or_default(),
         })
+    }
+}
+
+/// `waiting`, `running` and so on.
+fn job_state(job: &Job, now: Moment) -> &'static str {
+    match job.phase {
+        Phase::Open if job.has_begun && job.is_in_hours(now) => "running",
+        Phase::Open => "waiting",
+        Phase::Paused => "paused",
+        Phase::Cancelling => "cancelling",
+        Phase::Ended(ending) => ending.name(),
     }
 }
