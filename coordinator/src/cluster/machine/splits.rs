@@ -357,7 +357,7 @@ mod tests {
         let mut case = Case::new();
         let source = (shardex_catalog::SourceName::new("s").expect("a name"), None);
         let (options, priority, request_id) = (Default::default(), 0, String::new());
-        let order = Submit { sources: vec![source], options, priority, request_id };
+        let order = Submit { sources: vec![source], options, priority, request_id, windows: Vec::new() };
         case.state.submit(order, case.now).expect("submitted");
         case.say("b", |_| ());
         assert_eq!(case.holds(), 1, "the heal is given out");
