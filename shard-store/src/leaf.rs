@@ -68,12 +68,22 @@ impl LeafPool {
             None => {
                 let path = self.layout.shard(shard);
                 let Some(mut connection) = sqlite::open_reader(&path, &SHARD, CACHE_BYTES)? else {
-                    return Ok(None);
+                    return self.is_in_place().map(|()| None);
                 };
                 confine(&mut connection).map_err(|error| store_error(&path, error))?;
                 Ok(Some(connection))
             }
         }
+    }
+
+    /// A shard without a file is empty, unless the whole archive was emptied under this process.
+    fn is_in_place(&self) -> Result<(), StoreError> {
+        let manifest = self.layout.manifest();
+        manifest.try_exists().map_err(|error| io_error(&manifest, &error)).and_then(|is_there| {
+            let detail = "it is gone: was the folder emptied, or its disk lost?".to_owned();
+            let gone = StoreError::Unusable { file: manifest.display().to_string(), detail };
+            if is_there { Ok(()) } else { Err(gone) }
+        })
     }
 
     fn give_back(&self, shard: &ShardId, connection: Connection) {
