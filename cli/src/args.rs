@@ -15,7 +15,7 @@ use crate::commands::{
 use crate::output::Color;
 
 pub(crate) use network::{Asked, Place, Serve};
-pub(crate) use roles::{Coordinators, Network};
+pub(crate) use roles::{Coordinators, Credentials, Network};
 
 /// Index DICOM files where they lie, and query the index.
 #[derive(Debug, Parser)]
@@ -74,7 +74,7 @@ pub(crate) enum Command {
     Institutions(institutions::Institutions),
     /// Check an archive against itself and against the files that it indexes; changes nothing.
     Verify(verify::Verify),
-    /// Check an archive against itself and rebuild what is lost or stale.
+    /// Check an archive against itself and rebuild what is lost or stale; or the state of a cluster from its workers.
     Recover(recover::Recover),
     /// Answer for an archive over the network (gRPC), read-only.
     Serve(Serve),

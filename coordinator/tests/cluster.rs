@@ -232,7 +232,7 @@ async fn an_older_state_is_refused_until_it_is_recovered() {
     let mut ahead = report("w", 0, Vec::new());
     ahead.holdings = Some(Holdings { highest_fence: 1000, ..Holdings::default() });
     let refused = asking.report(ahead.clone()).await.expect_err("the state is older than the store");
-    assert!(refused.to_string().contains("--recover-state"), "{refused}");
+    assert!(refused.to_string().contains("shardex recover --coordinator"), "{refused}");
     let all = asking.workers(WorkersRequest {}).await.expect_err("it refuses to lead");
     let ClientError::Refused(fault) = all else { panic!("{all}") };
     assert_eq!(fault.reason(), Reason::StoreFailed);

@@ -74,7 +74,8 @@ impl Gate {
     }
 
     /// The worker whose stores these are.
-    pub(crate) fn worker(&self) -> &str {
+    #[must_use]
+    pub fn worker(&self) -> &str {
         &self.worker
     }
 

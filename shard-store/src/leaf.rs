@@ -16,7 +16,7 @@ use shardex_seams::{Leaf, StoreError};
 
 use crate::account::{Accounts, indexed_column};
 use crate::archive::readable_shards;
-use crate::error::store_error;
+use crate::error::{io_error, store_error};
 use crate::layout::Layout;
 use crate::ledger::shards_rested_on;
 use crate::merge::is_allowed_function;
@@ -75,12 +75,22 @@ impl LeafPool {
             Some(idle) => Ok(Some(idle)),
             None => {
                 let Some(mut connection) = sqlite::open_reader(&path, &SHARD, CACHE_BYTES)? else {
-                    return Ok(None);
+                    return self.is_in_place().map(|()| None);
                 };
                 confine(&mut connection).map_err(|error| store_error(&path, error))?;
                 Ok(Some((number, connection)))
             }
         }
+    }
+
+    /// A shard without a file is empty, unless the whole archive was emptied under this process.
+    fn is_in_place(&self) -> Result<(), StoreError> {
+        let manifest = self.layout.manifest();
+        manifest.try_exists().map_err(|error| io_error(&manifest, &error)).and_then(|is_there| {
+            let detail = "it is gone: was the folder emptied, or its disk lost?".to_owned();
+            let gone = StoreError::Unusable { file: manifest.display().to_string(), detail };
+            if is_there { Ok(()) } else { Err(gone) }
+        })
     }
 
     fn give_back(&self, shard: &ShardId, connection: (FileNumber, Connection)) {

@@ -15,6 +15,7 @@ mod leaf;
 mod ledger;
 pub mod maintain;
 mod manifest;
+mod membership;
 pub mod merge;
 mod moving;
 pub mod overview;
@@ -34,6 +35,7 @@ pub use archive::{Archive, ArchiveError, ArchiveSettings, ReadArchive, SourceRoo
 pub use leaf::LeafPool;
 pub use ledger::{LedgerFile, LedgerReader, LedgerRow};
 pub use manifest::{placement_from_text, placement_to_text};
+pub use membership::Membership;
 pub use moving::{ArrivedShard, Moving};
 pub use pool::ShardPool;
 pub use rebuild::Healed;

@@ -63,22 +63,8 @@ impl Moving {
         Ok(Self { layout, pool, leaves, read: Mutex::default() })
     }
 
-    /// A name of the folder by chance, made with it: another folder in its place is noticed.
-    ///
-    /// # Errors
-    /// [`StoreError`] if it cannot be read or made.
-    pub fn folder_id(&self) -> Result<String, StoreError> {
-        let path = self.layout.moving().join("folder-id");
-        let failed = |error: io::Error| io_error(&path, &error);
-        match fs::read_to_string(&path) {
-            Ok(id) if !id.is_empty() => Ok(id),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
-            _ => {
-                let id = format!("{:016x}", crate::pool::random_u64());
-                write_whole(&path, &id).map_err(failed)?;
-                Ok(id)
-            }
-        }
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// What has arrived and was neither installed nor discarded.

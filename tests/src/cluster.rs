@@ -1,5 +1,6 @@
 //! A cluster of real processes on this machine: etcd, coordinators, workers, a router.
 
+use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -22,24 +23,48 @@ pub struct Process {
     pub url: String,
     arguments: Vec<String>,
     binary: PathBuf,
+    log: PathBuf,
 }
 
 impl Process {
-    /// Starts a role and waits until it listens.
+    /// Starts a role and waits until it listens. What it says goes to the end of a file.
     ///
     /// # Errors
     /// If it ends before it does.
-    pub fn start(binary: &Path, arguments: Vec<String>) -> Result<Self> {
+    pub fn start(binary: &Path, arguments: Vec<String>, log: PathBuf) -> Result<Self> {
+        let to = OpenOptions::new().create(true).append(true).open(&log)?;
         let mut child = Command::new(binary)
             .args(&arguments)
             .env("SHARDEX_LOG", std::env::var("SHARDEX_LOG").unwrap_or_else(|_| "warn".to_owned()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(to)
             .spawn()?;
         let mut lines = BufReader::new(child.stdout.take().context("it was piped")?).lines();
-        let line = lines.next().with_context(|| format!("`{}` ended", arguments.join(" ")))??;
+        let ended = || format!("`{}` ended: {}", arguments.join(" "), last_lines(&log));
+        let line = lines.next().with_context(ended)??;
         let url = line.strip_prefix("listening on ").context("it says where it listens")?.to_owned();
-        Ok(Self { child, url, arguments, binary: binary.to_owned() })
+        Ok(Self { child, url, arguments, binary: binary.to_owned(), log })
+    }
+
+    /// Its number in the system.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it has ended by itself.
+    ///
+    /// # Errors
+    /// If that cannot be found out.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
+    /// What it and those before it at its place have said, all of it.
+    #[must_use]
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Ends it as a power cut would end a process.
@@ -61,7 +86,7 @@ impl Process {
         let address = self.url.rsplit('/').next().unwrap_or_default().to_owned();
         let at = self.arguments.iter().position(|argument| argument == "--listen").context("it listens")?;
         self.arguments[at + 1] = address;
-        *self = Self::start(&self.binary, self.arguments.clone())?;
+        *self = Self::start(&self.binary, self.arguments.clone(), self.log.clone())?;
         Ok(())
     }
 
@@ -84,9 +109,18 @@ impl Drop for Process {
     }
 }
 
+/// The end of a log.
+fn last_lines(log: &Path) -> String {
+    const LINES: usize = 8;
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
+}
+
 /// An etcd of one or several members.
 #[derive(Debug)]
 pub struct Etcd {
+    folder: PathBuf,
     members: Vec<(Child, Vec<String>)>,
     /// URLs of its members for clients.
     pub urls: Vec<String>,
@@ -122,7 +156,7 @@ impl Etcd {
                 options.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
             started.push((spawn_etcd(&arguments)?, arguments));
         }
-        let etcd = Self { members: started, urls };
+        let etcd = Self { folder: folder.to_owned(), members: started, urls };
         etcd.wait_until_ready()?;
         Ok(Some(etcd))
     }
@@ -155,6 +189,51 @@ impl Etcd {
         Ok(())
     }
 
+    /// Loses the data of all members, and starts them empty.
+    ///
+    /// # Errors
+    /// If they cannot be ended or started.
+    pub fn wipe(&mut self) -> Result<()> {
+        self.with_all_down(|etcd| {
+            (0..etcd.members.len()).try_for_each(|member| Ok(std::fs::remove_dir_all(etcd.data(member))?))
+        })
+    }
+
+    /// Copies the data of all members to a folder.
+    ///
+    /// # Errors
+    /// If they cannot be ended, copied or started.
+    pub fn back_up(&mut self, to: &Path) -> Result<()> {
+        self.with_all_down(|etcd| {
+            let member = |n| copy_folder(&etcd.data(n), &to.join(n.to_string()));
+            (0..etcd.members.len()).try_for_each(member)
+        })
+    }
+
+    /// Puts such a copy back in the place of what they have.
+    ///
+    /// # Errors
+    /// If they cannot be ended, replaced or started.
+    pub fn put_back(&mut self, from: &Path) -> Result<()> {
+        self.with_all_down(|etcd| {
+            (0..etcd.members.len()).try_for_each(|member| {
+                std::fs::remove_dir_all(etcd.data(member))?;
+                copy_folder(&from.join(member.to_string()), &etcd.data(member))
+            })
+        })
+    }
+
+    fn with_all_down(&mut self, act: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
+        (0..self.members.len()).try_for_each(|member| self.kill(member))?;
+        act(self)?;
+        (0..self.members.len()).try_for_each(|member| self.restart(member))?;
+        self.wait_until_ready()
+    }
+
+    fn data(&self, member: usize) -> PathBuf {
+        self.folder.join(format!("m{member}"))
+    }
+
     /// Starts a killed member again.
     ///
     /// # Errors
@@ -181,7 +260,21 @@ fn spawn_etcd(arguments: &[String]) -> Result<Child> {
     Ok(etcd.spawn()?)
 }
 
-fn free_port() -> Result<u16> {
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
@@ -205,6 +298,10 @@ pub struct Cluster {
     source: PathBuf,
     /// The binary.
     pub shardex: Shardex,
+    /// The binary of workers.
+    pub of_workers: PathBuf,
+    /// Seconds of the leases that coordinators give, which are started later.
+    pub lease_seconds: u32,
     /// The coordinators.
     pub coordinators: Vec<Process>,
     /// The workers, `w0` to …
@@ -219,10 +316,13 @@ impl Cluster {
     /// # Errors
     /// If the binary is not there.
     pub fn new(folder: &Path, source: &Path) -> Result<Self> {
+        let shardex = Shardex::new(&folder.join("none"))?;
         Ok(Self {
             folder: folder.to_owned(),
             source: source.to_owned(),
-            shardex: Shardex::new(&folder.join("none"))?,
+            of_workers: shardex.binary().to_owned(),
+            lease_seconds: 3,
+            shardex,
             coordinators: Vec::new(),
             workers: Vec::new(),
             router: None,
@@ -234,10 +334,12 @@ impl Cluster {
     /// # Errors
     /// If it does not start.
     pub fn add_coordinator(&mut self, state: &[&str]) -> Result<()> {
-        let mut arguments = vec!["coordinator", "--listen", "127.0.0.1:0", "--lease-seconds", "3"];
+        let lease = self.lease_seconds.to_string();
+        let mut arguments = vec!["coordinator", "--listen", "127.0.0.1:0", "--lease-seconds", &lease];
         arguments.extend(state);
         let arguments = arguments.into_iter().map(str::to_owned).collect();
-        self.coordinators.push(Process::start(self.shardex.binary(), arguments)?);
+        let log = self.folder.join(format!("coordinator-{}.log", self.coordinators.len()));
+        self.coordinators.push(Process::start(self.shardex.binary(), arguments, log)?);
         Ok(())
     }
 
@@ -265,22 +367,27 @@ impl Cluster {
     /// # Errors
     /// If it does not start.
     pub fn add_worker_with(&mut self, coordinators: &str, more: &[&str]) -> Result<()> {
+        self.add_worker_at("127.0.0.1:0", coordinators, more)
+    }
+
+    /// The same, at an address.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn add_worker_at(&mut self, listen: &str, coordinators: &str, more: &[&str]) -> Result<()> {
         let number = self.workers.len();
-        let mut arguments = vec![
-            "worker".to_owned(),
-            "--name".to_owned(),
-            format!("w{number}"),
-            "--listen".to_owned(),
-            "127.0.0.1:0".to_owned(),
-            "--coordinator".to_owned(),
-            coordinators.to_owned(),
-            "--store".to_owned(),
-            self.store(number).display().to_string(),
-            "--source".to_owned(),
-            format!("s={}", self.source.display()),
+        let options = [
+            ("--name", format!("w{number}")),
+            ("--listen", listen.to_owned()),
+            ("--coordinator", coordinators.to_owned()),
+            ("--store", self.store(number).display().to_string()),
+            ("--source", format!("s={}", self.source.display())),
         ];
-        arguments.extend(more.iter().map(|option| (*option).to_owned()));
-        self.workers.push(Process::start(self.shardex.binary(), arguments)?);
+        let options = options.into_iter().flat_map(|(name, value)| [name.to_owned(), value]);
+        let more = more.iter().map(|option| (*option).to_owned());
+        let arguments = std::iter::once("worker".to_owned()).chain(options).chain(more).collect();
+        let log = self.folder.join(format!("worker-{number}.log"));
+        self.workers.push(Process::start(&self.of_workers, arguments, log)?);
         Ok(())
     }
 
@@ -289,10 +396,29 @@ impl Cluster {
     /// # Errors
     /// If it does not start.
     pub fn add_router(&mut self) -> Result<()> {
-        let arguments = ["router", "--listen", "127.0.0.1:0", "--coordinator", &self.coordinator_urls()]
-            .map(str::to_owned);
-        self.router = Some(Process::start(self.shardex.binary(), arguments.into())?);
+        let coordinators = self.coordinator_urls();
+        self.add_router_with(&coordinators)
+    }
+
+    /// Starts a router that knows the coordinators by these URLs.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn add_router_with(&mut self, coordinators: &str) -> Result<()> {
+        let arguments = ["router", "--listen", "127.0.0.1:0", "--coordinator", coordinators];
+        let arguments = arguments.map(str::to_owned).into();
+        let log = self.folder.join("router.log");
+        self.router = Some(Process::start(self.shardex.binary(), arguments, log)?);
         Ok(())
+    }
+
+    /// The end of what each process has said.
+    #[must_use]
+    pub fn logs(&self) -> String {
+        let processes = self.coordinators.iter().chain(&self.workers).chain(&self.router);
+        let logs =
+            processes.map(|process| format!("{}:\n{}", process.log.display(), last_lines(&process.log)));
+        logs.collect::<Vec<_>>().join("\n")
     }
 
     /// Asks the coordinators, as an operator does.
@@ -338,6 +464,22 @@ impl Cluster {
         serde_json::from_str(answer.out.trim()).with_context(|| answer.err)
     }
 
+    /// The instances and studies that the router counts; `None` if it does not answer, or says that it does not know
+    /// all.
+    ///
+    /// # Errors
+    /// If it cannot be asked, or its answer makes no sense.
+    pub fn count(&self) -> Result<Option<(u64, u64)>> {
+        let statement = "SELECT count(*), count(DISTINCT StudyInstanceUID) FROM instances";
+        let answer = self.ask(&["sql", statement, "--format", "csv"])?;
+        if answer.code != Some(0) {
+            return Ok(None);
+        }
+        let line = answer.out.lines().last().context("a line")?;
+        let (instances, studies) = line.split_once(',').with_context(|| answer.out.clone())?;
+        Ok(Some((instances.parse()?, studies.parse()?)))
+    }
+
     /// Waits until a job has ended; what is said of it then.
     ///
     /// # Errors
@@ -349,7 +491,7 @@ impl Cluster {
             last = self.job(job).unwrap_or(Json::Null);
             Ok(["complete", "held", "incomplete", "cancelled"].iter().any(|state| last["state"] == *state))
         })
-        .with_context(|| last.to_string())?;
+        .with_context(|| format!("{last}\n{}", self.logs()))?;
         Ok(last)
     }
 

@@ -83,6 +83,14 @@ pub(crate) struct Coordinators {
     /// URLs of the coordinators, joined by commas; the one that leads is found by itself.
     #[arg(long, value_name = "URL", env = "SHARDEX_COORDINATOR", required = true, value_delimiter = ',')]
     pub(crate) coordinator: Vec<String>,
+    #[command(flatten)]
+    credentials: Credentials,
+}
+
+/// What an operator shows to coordinators, and what they show.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Asking a cluster")]
+pub(crate) struct Credentials {
     /// File whose first token is sent.
     #[arg(long, value_name = "FILE", env = "SHARDEX_TOKEN_FILE")]
     token_file: Option<PathBuf>,
@@ -100,12 +108,19 @@ pub(crate) struct Coordinators {
 impl Coordinators {
     /// Each as a channel takes it.
     pub(crate) fn channels(&self) -> Vec<ChannelSettings> {
+        self.credentials.channels(&self.coordinator)
+    }
+}
+
+impl Credentials {
+    /// These coordinators, each as a channel takes it.
+    pub(crate) fn channels(&self, coordinators: &[String]) -> Vec<ChannelSettings> {
         let channel = |url: &String| ChannelSettings {
             url: url.clone(),
             token_file: self.token_file.clone(),
             tls_ca: self.tls_ca.clone(),
             tls_identity: self.tls_cert.clone().zip(self.tls_key.clone()),
         };
-        self.coordinator.iter().map(channel).collect()
+        coordinators.iter().map(channel).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! `shardex recover`.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
@@ -8,8 +9,8 @@ use shardex_daemon::SystemClock;
 use shardex_seams::Clock;
 use shardex_shard_store::{Archive, ArchiveSettings, ReadArchive, SourceRoots};
 
-use super::reading;
-use crate::args::ArchiveArgument;
+use super::{cluster, reading};
+use crate::args::Credentials;
 use crate::exit::ExitCode;
 use crate::output;
 
@@ -17,23 +18,38 @@ use crate::output;
 #[command(after_help = "Examples:
   shardex recover --archive ./archive
   shardex recover -a ./archive --accept-lost-shards
+  shardex recover --coordinator http://127.0.0.1:7500
 
-An ingest does the same before it begins. Run `shardex ingest` afterwards: it reads what was lost.
+Of an archive: an ingest does the same before it begins. Run `shardex ingest` afterwards: it reads what was lost.
+Of a cluster, when its coordinators say that their state is gone, or older than the workers': makes it anew from what \
+the workers hold. Start all workers; it waits for those with shards that the ledger knows.
 Exit code 3: a shard cannot be read.")]
 pub(crate) struct Recover {
-    #[command(flatten)]
-    pub(crate) archive: ArchiveArgument,
-    /// Rebuild a lost registry though a shard that the ledger knows cannot be read; that shard must not
-    /// be put back afterwards.
+    /// Folder of the archive.
+    #[arg(long, short, value_name = "DIR", env = "SHARDEX_ARCHIVE", required_unless_present = "coordinator")]
+    pub(crate) archive: Option<PathBuf>,
+    /// In place of an archive: URLs of the coordinators of a cluster, joined by commas.
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    pub(crate) coordinator: Vec<String>,
+    /// Do not insist on shards that the ledger knows and that are gone: they must not be put back afterwards, and the
+    /// next ingest or job reads their files again.
     #[arg(long)]
     pub(crate) accept_lost_shards: bool,
     /// As one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
 }
 
 pub(crate) fn run(recover: &Recover) -> anyhow::Result<ExitCode> {
-    let path = &recover.archive.archive;
+    match &recover.archive {
+        Some(archive) if recover.coordinator.is_empty() => recover_archive(recover, archive),
+        _ => cluster::recover(recover),
+    }
+}
+
+fn recover_archive(recover: &Recover, path: &Path) -> anyhow::Result<ExitCode> {
     // Recovery mends archives; it makes none.
     ReadArchive::open(path)?;
     let accept_lost_shards = recover.accept_lost_shards;

@@ -117,6 +117,8 @@ impl Client {
         rebalance(v1::RebalanceRequest) -> v1::RebalanceReply;
         /// All shards.
         shards(v1::ShardsRequest) -> v1::ShardsReply;
+        /// Has the map made anew.
+        recover(v1::RecoverRequest) -> v1::RecoverReply;
     }
 
     async fn ask<R: Clone, T>(&self, request: R, method: Method<R, T>) -> Result<T, ClientError> {

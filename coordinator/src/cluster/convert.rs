@@ -1,13 +1,13 @@
 //! Between the wire and the machine. A peer may send anything.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use shardex_catalog::{Domain, RelativePath, ShardId, SourceName, Span, TimeWindow};
 use shardex_proto::v1;
 
 use super::machine::{
-    Arrived, End, Finished, Grant, Holdings, JobView, Map, Moment, Mount, Options, Reply, Report, ShardView,
-    Slow, Split, SplitReport, SplitStage, State, Submit, Task, Totals, Unit, UnitReport, UnitView,
+    Arrived, End, Finished, Grant, Holdings, JobView, Map, Memory, Moment, Mount, Options, Reply, Report,
+    ShardView, Slow, Split, SplitReport, SplitStage, State, Submit, Task, Totals, Unit, UnitReport, UnitView,
     WorkerName, WorkerState, WorkerView,
 };
 
@@ -17,6 +17,8 @@ const MOUNTS_MAX: usize = 1000;
 const SHARDS_MAX: usize = 1_000_000;
 /// Shards that may be located at once, and that a page shows.
 const PAGE_MAX: usize = 1000;
+/// Bytes of the name of a cluster.
+const CLUSTER_ID_MAX: usize = 64;
 /// Slow directories that a unit names.
 const SLOWEST_MAX: usize = 8;
 /// Characters of a text that a worker sends to be shown.
@@ -74,13 +76,35 @@ fn holdings_in(holdings: v1::Holdings) -> Result<Holdings, Nonsense> {
     Ok(Holdings {
         shards: shards.collect::<Result<_, Nonsense>>()?,
         is_home: holdings.is_home,
-        highest_fence: holdings.highest_fence,
         placement: holdings.placement,
         folder_id: holdings.folder_id,
         arrived: holdings.arrived.into_iter().map(arrived_in).collect::<Result<_, _>>()?,
         splits: holdings.splits.into_iter().map(split_in).collect::<Result<_, _>>()?,
         relabelled: holdings.relabelled.into_iter().map(split_in).collect::<Result<_, _>>()?,
+        memory: Memory {
+            cluster: cluster_in(holdings.cluster_id)?,
+            fence: holdings.highest_fence,
+            map_version: holdings.seen_map_version,
+            domains: holdings.domains.iter().map(domain_in).collect::<Result<_, _>>()?,
+        },
+        ledger: holdings.ledger.map(ledger_in).transpose()?,
     })
+}
+
+fn cluster_in(id: String) -> Result<String, Nonsense> {
+    let is_clean = id.len() <= CLUSTER_ID_MAX && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_clean { Ok(id) } else { Err("`cluster_id` is none".into()) }
+}
+
+fn domain_in((source, domain): (&String, &String)) -> Result<(SourceName, Domain), Nonsense> {
+    Ok((source_in(source)?, Domain::new(domain).map_err(|error| error.to_string())?))
+}
+
+fn ledger_in(ledger: v1::LedgerShards) -> Result<BTreeSet<ShardId>, Nonsense> {
+    if ledger.shards.len() > SHARDS_MAX {
+        return Err("`ledger` names too many shards".into());
+    }
+    ledger.shards.iter().map(|name| shard_in(name)).collect()
 }
 
 fn arrived_in(arrived: v1::ArrivedShard) -> Result<Arrived, Nonsense> {

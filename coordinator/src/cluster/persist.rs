@@ -17,16 +17,16 @@ const PAGE: u32 = 100;
 /// Version of what is stored. Version 2 added splits of shards to the map; one of version 1 has none.
 const FORMAT: i64 = 2;
 
-/// Makes a state that was put back from a backup usable: fences go on above all that were ever given,
-/// and workers are taken for new ones, whose shards are adopted. No coordinator may lead meanwhile, or
-/// it must refuse to.
+/// Makes a state that was lost, or put back from a backup, usable: fences go on above all that were ever given, and
+/// the next leader makes the map anew from what the workers hold. No coordinator may lead meanwhile, or it must refuse
+/// to.
 ///
 /// # Errors
 /// [`Error`] if the state cannot be read or changed.
 pub async fn recover(store: &dyn StateStore) -> Result<(), Error> {
     let mut persisted = Persisted::load(store).await?;
     let mut durable = persisted.durable();
-    durable.cluster_mut().next_generation();
+    durable.recover(false);
     persisted.save(store, &durable).await
 }
 

@@ -107,16 +107,12 @@ impl ClusterService {
         &self,
         decide: impl FnOnce(&mut State, Moment) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<Response<T>, Status> {
-        let not_leading = || Fault::new(Reason::NotLeader, "this coordinator does not lead: ask another one");
+        answered(self.leader()?.ask(decide).await)
+    }
+
+    fn leader(&self) -> Result<Asking, Status> {
         let asking = self.leading.borrow().clone();
-        let asking = asking.ok_or_else(not_leading)?;
-        match asking.ask(decide).await {
-            Ok(answer) => Ok(Response::new(answer)),
-            Err(Unanswered::NotLeading) => Err(not_leading().into()),
-            Err(Unanswered::Refused(refusal)) => {
-                Err(Fault::new(reason(&refusal), refusal.to_string()).into())
-            }
-        }
+        asking.ok_or_else(|| not_leading().into())
     }
 
     /// Does something to a job, and shows it.
@@ -134,6 +130,18 @@ impl ClusterService {
     }
 }
 
+fn not_leading() -> Fault {
+    Fault::new(Reason::NotLeader, "this coordinator does not lead: ask another one")
+}
+
+fn answered<T>(answer: Result<T, Unanswered>) -> Result<Response<T>, Status> {
+    match answer {
+        Ok(answer) => Ok(Response::new(answer)),
+        Err(Unanswered::NotLeading) => Err(not_leading().into()),
+        Err(Unanswered::Refused(refusal)) => Err(Fault::new(reason(&refusal), refusal.to_string()).into()),
+    }
+}
+
 fn limits(settings: &ClusterSettings) -> Limits {
     Limits {
         lease: settings.lease,
@@ -148,11 +156,11 @@ fn limits(settings: &ClusterSettings) -> Limits {
 fn reason(refusal: &Refusal) -> Reason {
     match refusal {
         Refusal::NotFound(_) => Reason::NotFound,
-        Refusal::NoOwners => Reason::Busy,
+        Refusal::NoOwners | Refusal::Recovering(_) => Reason::Busy,
         Refusal::BadRequest(_) => Reason::BadRequest,
         Refusal::Replaced(_) => Reason::Fenced,
         Refusal::OtherSchema => Reason::OtherProtocol,
-        Refusal::Restored { .. } => Reason::StoreFailed,
+        Refusal::Restored { .. } | Refusal::Lost { .. } => Reason::StoreFailed,
         Refusal::Refused(_) => Reason::Refused,
     }
 }
@@ -181,6 +189,8 @@ impl Coordinator for ClusterService {
                 report_interval_ms: millis(settings.report_interval),
                 last_fence: state.durable.cluster.last_fence,
                 domains: convert::domains(state),
+                cluster_id: state.durable.cluster.id.clone(),
+                is_recovering: state.durable.cluster.recovering.is_some(),
                 ..convert::reply_out(reply)
             })
         })
@@ -203,7 +213,7 @@ impl Coordinator for ClusterService {
         _request: Request<v1::WatchMapRequest>,
     ) -> Result<Response<Self::WatchMapStream>, Status> {
         // Asked once, so that who does not lead says so.
-        self.ask(|_, _| Ok(())).await?;
+        self.ask(|state, now| state.is_whole(now)).await?;
         let maps =
             WatchStream::new(self.map.clone()).map_while(|map| map.map(|map| Ok(convert::map_out(&map))));
         Ok(Response::new(Box::pin(maps)))
@@ -336,5 +346,18 @@ impl Jobs for ClusterService {
     async fn shards(&self, request: Request<v1::ShardsRequest>) -> Result<Response<v1::ShardsReply>, Status> {
         let request = request.into_inner();
         self.ask(move |state, now| Ok(convert::shards_out(state, &request.after, request.limit, now))).await
+    }
+
+    async fn recover(
+        &self,
+        request: Request<v1::RecoverRequest>,
+    ) -> Result<Response<v1::RecoverReply>, Status> {
+        let accepts_lost = request.into_inner().accept_lost_shards;
+        let recover = move |state: &mut State, now: Moment| {
+            state.recover(accepts_lost, now);
+            let shards = u32::try_from(state.durable.map.shards.len()).unwrap_or(u32::MAX);
+            Ok(v1::RecoverReply { waits_for: state.recovery_waits(now).unwrap_or_default(), shards })
+        };
+        answered(self.leader()?.mend(recover).await)
     }
 }

@@ -32,6 +32,8 @@ pub(super) enum Unanswered {
 trait Call: Send {
     /// Whether anybody still wants the answer.
     fn is_wanted(&self) -> bool;
+    /// Whether a leader that refuses to lead is to decide it nevertheless.
+    fn mends(&self) -> bool;
     /// Decides; gives what the state's age has to do with a refusal.
     fn decide(&mut self, state: &mut State, now: Moment) -> Option<Refusal>;
     /// Tells the caller; `Err` if nothing was stored.
@@ -39,6 +41,7 @@ trait Call: Send {
 }
 
 struct Asked<T, F> {
+    mends: bool,
     decide: Option<F>,
     result: Option<Result<T, Refusal>>,
     to: oneshot::Sender<Result<T, Unanswered>>,
@@ -49,10 +52,14 @@ impl<T: Send, F: FnOnce(&mut State, Moment) -> Result<T, Refusal> + Send> Call f
         !self.to.is_closed()
     }
 
+    fn mends(&self) -> bool {
+        self.mends
+    }
+
     fn decide(&mut self, state: &mut State, now: Moment) -> Option<Refusal> {
         let decide = self.decide.take()?;
         let result = self.result.insert(decide(state, now));
-        result.as_ref().err().filter(|refusal| matches!(refusal, Refusal::Restored { .. })).cloned()
+        result.as_ref().err().filter(|refusal| refusal.seen().is_some()).cloned()
     }
 
     fn answer(self: Box<Self>, stored: Result<(), Unanswered>) {
@@ -76,8 +83,27 @@ impl Asking {
         &self,
         decide: impl FnOnce(&mut State, Moment) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Unanswered> {
+        self.call(false, decide).await
+    }
+
+    /// As [`Asking::ask`], and a leader that refuses to lead decides it, too.
+    ///
+    /// # Cancel safety
+    /// Dropped, it may have been decided or not.
+    pub(super) async fn mend<T: Send + 'static>(
+        &self,
+        decide: impl FnOnce(&mut State, Moment) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Unanswered> {
+        self.call(true, decide).await
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        mends: bool,
+        decide: impl FnOnce(&mut State, Moment) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Unanswered> {
         let (to, answer) = oneshot::channel();
-        let call = Box::new(Asked { decide: Some(decide), result: None, to });
+        let call = Box::new(Asked { mends, decide: Some(decide), result: None, to });
         self.0.send(call).await.map_err(|_| Unanswered::NotLeading)?;
         answer.await.unwrap_or(Err(Unanswered::NotLeading))
     }
@@ -115,7 +141,9 @@ impl Leading {
         let mut state =
             State::begin(persisted.durable(), self.limits.clone(), self.placement.as_deref(), self.moment());
         persisted.save(&*self.store, &state.durable).await?;
-        self.map.send_replace(Some(Arc::clone(&state.durable.map)));
+        if state.durable.cluster.recovering.is_none() {
+            self.map.send_replace(Some(Arc::clone(&state.durable.map)));
+        }
         let (to, mut calls) = mpsc::channel(CALLS_MAX);
         began(Asking(to));
         let mut ticks = tokio::time::interval(TICK);
@@ -128,13 +156,20 @@ impl Leading {
                 _ = ticks.tick() => {}
             }
             if let Some(refusal) = &refusing {
-                waiting.drain(..).for_each(|call| call.answer(Err(Unanswered::Refused(refusal.clone()))));
                 persisted = Persisted::load(&*self.store).await?;
-                if is_mended(refusal, &persisted) {
-                    state = State::begin(persisted.durable(), self.limits.clone(), None, self.moment());
-                    refusing = None;
+                if !self.still_leads() {
+                    return Err(Error::TermOver);
                 }
-                continue;
+                let is_mended = refusal.seen().is_none_or(|seen| seen.is_known_to(&persisted.durable()));
+                if !is_mended {
+                    let refused = waiting.extract_if(.., |call| !call.mends());
+                    refused.for_each(|call| call.answer(Err(Unanswered::Refused(refusal.clone()))));
+                    if waiting.is_empty() {
+                        continue;
+                    }
+                }
+                state = State::begin(persisted.durable(), self.limits.clone(), None, self.moment());
+                state.may_recover = !is_mended;
             }
             waiting.retain(|call| call.is_wanted());
             let now = self.moment();
@@ -150,7 +185,8 @@ impl Leading {
             }
             if let Err(error) = stored {
                 failures += 1;
-                if failures >= FAILURES_MAX {
+                // Somebody else has written, or the state is another one: what is in memory is worth nothing.
+                if failures >= FAILURES_MAX || matches!(error, Error::Contended) {
                     return Err(error);
                 }
                 tracing::warn!(%error, "the state could not be stored; it is read again");
@@ -161,8 +197,12 @@ impl Leading {
             failures = 0;
             if refusing.is_some() {
                 tracing::error!(
-                    "the state of the cluster is older than its stores: run `shardex coordinator` with --recover-state"
+                    "the state of the cluster is gone, or older than its stores: run `shardex recover --coordinator URL`"
                 );
+            }
+            if state.durable.cluster.recovering.is_some() || refusing.is_some() {
+                self.map.send_if_modified(|map| map.take().is_some());
+                continue;
             }
             self.map.send_if_modified(|map| {
                 let new = &state.durable.map;
@@ -186,13 +226,5 @@ impl Leading {
     /// Whether nobody else can lead yet. A process that slept finds out here.
     fn still_leads(&self) -> bool {
         self.clock.elapsed().as_millis() < u128::from(self.until.load(Ordering::Acquire))
-    }
-}
-
-/// Whether the operator has brought the state up to what the stores have seen.
-fn is_mended(refusal: &Refusal, persisted: &Persisted) -> bool {
-    match refusal {
-        Refusal::Restored { seen, .. } => persisted.durable().cluster.last_fence >= *seen,
-        _ => true,
     }
 }

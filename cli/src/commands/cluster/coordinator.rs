@@ -59,7 +59,8 @@ pub(crate) struct Coordinator {
     /// Seconds for which what a worker holds is its own after it reported.
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(2..=3600))]
     lease_seconds: u32,
-    /// Make a state that was put back from a backup usable, and end. Coordinators refuse to lead before.
+    /// Make a state that was put back from a backup usable, and end, where no coordinator runs that `shardex recover
+    /// --coordinator` could ask. Coordinators refuse to lead before.
     #[arg(long)]
     recover_state: bool,
     #[command(flatten)]
@@ -95,7 +96,7 @@ async fn recover_state(keeper: StateKeeper) -> anyhow::Result<()> {
     };
     recover(&*store).await?;
     output::say(
-        "the state is usable again: a coordinator may lead, and workers are asked anew what they hold",
+        "the state is usable again: a coordinator may lead, and makes the map anew from what the workers hold",
     );
     Ok(())
 }

@@ -11,6 +11,9 @@ use shardex_seams::StoreError;
 
 /// Shards of one question to the leader.
 const SHARDS_A_CALL: usize = 1000;
+/// The version of a map before the first report. A cluster whose state was lost has one, too, so that it is no answer
+/// that there are no shards.
+const NOTHING_KNOWN: u64 = 0;
 
 /// Keeps the newest map.
 pub(super) struct Directory {
@@ -52,6 +55,13 @@ impl Locator for Directory {
             })?;
             self.take(Map::from_wire(&map));
         }
-        Ok(self.map())
+        let map = self.map();
+        if map.version == NOTHING_KNOWN {
+            return Err(StoreError::Away {
+                store: "the map of the cluster".to_owned(),
+                detail: "no worker with stores has reported to the coordinators yet".to_owned(),
+            });
+        }
+        Ok(map)
     }
 }

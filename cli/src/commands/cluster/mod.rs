@@ -6,6 +6,7 @@ mod follow;
 mod job;
 mod moves;
 mod owner;
+mod recover;
 mod router;
 mod shards;
 mod show;
@@ -28,6 +29,7 @@ use crate::output;
 
 pub(crate) use coordinator::{Coordinator, run as coordinator};
 pub(crate) use job::{JOB_EXAMPLES, Job, run as job};
+pub(crate) use recover::run as recover;
 pub(crate) use router::{Router, run as router};
 pub(crate) use shards::{SHARD_EXAMPLES, Shards, run as shards};
 pub(crate) use worker::{Worker, run as worker};

@@ -3,18 +3,18 @@
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use shardex_catalog::{Cell, Placement};
-use shardex_proto::v1::{HeldShard, Holdings, WorkerOrders};
+use shardex_proto::v1::{HeldShard, Holdings, LedgerShards, WorkerOrders};
 use shardex_remote::{Gate, LedgerFileRows, Map, OwnedStores};
 use shardex_seams::{Ledger, StoreError};
 use shardex_shard_router::ledger_files_row;
 use shardex_shard_store::{
-    Archive, ArchiveSettings, LeafPool, LedgerFile, Moving, ReadArchive, RegistryFile, ShardPool,
+    Archive, ArchiveSettings, LeafPool, LedgerFile, Membership, Moving, ReadArchive, RegistryFile, ShardPool,
     SourceRoots, Splitting, placement_from_text, placement_to_text,
 };
 use shardex_worker::agent::{Mount, Owner};
@@ -41,8 +41,12 @@ pub(super) struct Folder {
     session: u64,
     /// The last fence of which the leader has told: a state that knows none so high was put back from a backup.
     told_fence: AtomicU64,
+    /// What the folder remembers of the cluster.
+    membership: Mutex<Membership>,
     placement: String,
-    is_home: bool,
+    is_home: AtomicBool,
+    /// What the ledger rests on, while the leader asks for it.
+    ledger: Mutex<Option<LedgerShards>>,
     gate: Arc<Gate>,
     directory: Arc<Directory>,
     domains: Domains,
@@ -74,6 +78,7 @@ impl Folder {
         let (pool, read_by) = (Arc::clone(&shards), Arc::clone(&leaves));
         let splitting = Arc::new(Splitting::new(&archive, pool, read_by, Arc::clone(&moving)));
         let folder_id = moving.folder_id()?;
+        let membership = Mutex::new(moving.membership()?);
         let domains = super::super::reading::domains_of(archive.state()).await?;
         let domains = Arc::new(RwLock::new(domains));
         let roots = mounts.iter().map(|mount| (mount.name.to_string(), mount.root.clone()));
@@ -89,8 +94,10 @@ impl Folder {
             folder_id,
             session,
             told_fence: AtomicU64::new(0),
+            membership,
             placement,
-            is_home,
+            is_home: AtomicBool::new(is_home),
+            ledger: Mutex::default(),
             gate,
             directory,
             domains,
@@ -131,6 +138,36 @@ impl Folder {
         (self.archive.ledger(), self.archive.registry())
     }
 
+    fn membership(&self) -> Membership {
+        self.membership.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes what the leader says of the cluster durable, and looks up what it asks for.
+    async fn remember(&self, reply: &WorkerOrders) -> Result<(), StoreError> {
+        let known = self.membership();
+        let mut new = known.clone();
+        if !reply.cluster_id.is_empty() {
+            new.cluster.clone_from(&reply.cluster_id);
+        }
+        new.map_version = new.map_version.max(reply.map.as_ref().map_or(0, |map| map.version));
+        new.domains = reply.domains.clone().into_iter().collect();
+        if new != known {
+            let (moving, written) = (Arc::clone(&self.moving), new.clone());
+            let write = tokio::task::spawn_blocking(move || moving.remember(&written)).await;
+            write.unwrap_or(Err(StoreError::Closed))?;
+            *self.membership.lock().unwrap_or_else(PoisonError::into_inner) = new;
+        }
+        let ledger = if reply.is_recovering {
+            let positions = self.archive.ledger().positions().await?;
+            let shards = positions.iter().map(|(shard, _)| shard.to_string()).collect();
+            Some(LedgerShards { shards })
+        } else {
+            None
+        };
+        *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = ledger;
+        Ok(())
+    }
+
     /// Empties the logs into their files: the end of a worker.
     pub(super) async fn close(&self) -> Result<(), StoreError> {
         self.archive.truncate_logs(&self.shards).await
@@ -155,26 +192,44 @@ fn settings(placement: &str) -> anyhow::Result<ArchiveSettings> {
 #[async_trait]
 impl Owner for Folder {
     fn holdings(&self) -> Result<Holdings, String> {
+        self.moving.is_in_place(&self.folder_id).map_err(|error| {
+            format!(
+                "{error}. Stop this worker, give it up with `shardex workers forget`, and start it on an empty folder"
+            )
+        })?;
+        let Membership { cluster, map_version, domains } = self.membership();
         let sizes = self.read.shard_sizes().map_err(|error| error.to_string())?;
         let held =
             |(shard, bytes): (shardex_catalog::ShardId, u64)| HeldShard { shard: shard.to_string(), bytes };
         Ok(Holdings {
             shards: sizes.into_iter().map(held).collect(),
-            is_home: self.is_home,
+            is_home: self.is_home.load(Ordering::Relaxed),
             highest_fence: self.archive.highest_fence().0.max(self.told_fence.load(Ordering::Relaxed)),
             placement: self.placement.clone(),
             arrived: arrived(&self.moving).map_err(|error| error.to_string())?,
             folder_id: self.folder_id.clone(),
             splits: self.split.splits(&self.splitting).map_err(|error| error.to_string())?,
             relabelled: self.split.relabelled(),
+            cluster_id: cluster,
+            seen_map_version: map_version,
+            domains: domains.into_iter().collect(),
+            ledger: self.ledger.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         })
     }
 
     async fn take(&self, reply: &WorkerOrders, until: Duration) {
+        // Before anything is served by it: a state that knows less later is not the cluster's.
+        if let Err(error) = self.remember(reply).await {
+            tracing::error!(%error, "what the leader said cannot be remembered, and is passed over");
+            return;
+        }
         self.told_fence.fetch_max(reply.last_fence, Ordering::Relaxed);
         let map = reply.map.as_ref().map(Map::from_wire);
         if let Some(map) = &map {
             self.directory.take(map.clone());
+            if map.home.as_deref() == Some(self.gate.worker()) {
+                self.is_home.store(true, Ordering::Relaxed);
+            }
         }
         *self.domains.write().unwrap_or_else(PoisonError::into_inner) = reply.domains.clone();
         let fences = reply.fences.iter().map(|held| (held.unit, held.fence)).collect();

@@ -10,9 +10,10 @@ use async_trait::async_trait;
 use clap::Args;
 use shardex_catalog::{Fence, SourceName};
 use shardex_coordinator::SourceSpecification;
-use shardex_coordinator::cluster::Client;
+use shardex_coordinator::cluster::{Client, ClientError};
 use shardex_daemon::SystemClock;
 use shardex_daemon::net::{Routes, Server};
+use shardex_proto::v1::error_detail::Reason;
 use shardex_proto::v1::{WorkerOrders, WorkerReport};
 use shardex_remote::{Gate, LocalStores, Locator, Peers, RemoteStores, ShardFetcher, StoreService};
 use shardex_shard_store::placement_from_text;
@@ -206,7 +207,10 @@ async fn placement(
     loop {
         match client.report(request.clone()).await {
             Ok(reply) => return Ok(reply.placement),
-            Err(error @ shardex_coordinator::cluster::ClientError::Refused(_)) => return Err(error.into()),
+            // A leader that refuses to lead will do so once its state is mended.
+            Err(ClientError::Refused(fault)) if fault.reason() != Reason::StoreFailed => {
+                return Err(ClientError::Refused(fault).into());
+            }
             Err(error) => tracing::warn!(%error, "waiting for a coordinator"),
         }
         tokio::select! {

@@ -33,6 +33,7 @@ impl State {
         if now.elapsed >= self.settled && self.durable.cluster.lease_ms != lease_ms {
             self.durable.cluster_mut().lease_ms = lease_ms;
         }
+        self.end_recovery(now);
         self.end_hours(now);
         self.advance_moves(now);
         self.advance_splits(now);

@@ -50,7 +50,8 @@ impl State {
     /// The first unit that a worker may take.
     fn next_unit_for(&mut self, worker: &WorkerName, now: Moment) -> Option<(u64, u64)> {
         let live = self.live.workers.get(worker).filter(|live| !live.is_draining)?.clone();
-        if self.durable.cluster.drained.contains(worker) || self.splits_pause() {
+        let cluster = &self.durable.cluster;
+        if cluster.drained.contains(worker) || cluster.recovering.is_some() || self.splits_pause() {
             return None;
         }
         for number in self.durable.open_jobs() {

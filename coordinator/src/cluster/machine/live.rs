@@ -1,6 +1,6 @@
 //! What is known from reports only, and is gone with the process: nothing here needs to be durable.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use shardex_catalog::{ShardId, SourceName};
@@ -30,6 +30,8 @@ pub(crate) struct LiveWorker {
     /// Units that it could take and was not given.
     pub(crate) idle: u32,
     pub(crate) is_draining: bool,
+    /// The shards that its ledger rests on, if it was asked for them.
+    pub(crate) ledger: Option<BTreeSet<ShardId>>,
 }
 
 impl LiveWorker {

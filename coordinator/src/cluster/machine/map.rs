@@ -37,6 +37,7 @@ impl State {
         shards: &[ShardId],
         now: Moment,
     ) -> Result<BTreeMap<ShardId, WorkerName>, Refusal> {
+        self.is_whole(now)?;
         self.own(shards, now)?;
         let owner = |shard: &ShardId| Some((shard.clone(), self.durable.map.shards.get(shard)?.clone()));
         Ok(shards.iter().filter_map(owner).collect())

@@ -7,7 +7,7 @@ use shardex_catalog::{ShardId, SourceName, Span};
 
 use super::advance::Attempt;
 use super::state::{Moment, State};
-use super::{Arrived, Grant, Map, Mount, Refusal, SplitReport, Task, Totals, WorkerName};
+use super::{Arrived, Grant, Map, Memory, Mount, Refusal, SplitReport, Task, Totals, WorkerName};
 
 /// What a worker is, holds and has done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,6 @@ pub(crate) struct Report {
 pub(crate) struct Holdings {
     pub(crate) shards: BTreeMap<ShardId, u64>,
     pub(crate) is_home: bool,
-    pub(crate) highest_fence: u64,
     pub(crate) placement: String,
     /// Tells the folder from any other.
     pub(crate) folder_id: String,
@@ -40,6 +39,10 @@ pub(crate) struct Holdings {
     pub(crate) splits: Vec<SplitReport>,
     /// Splits that ledger and registry know, of the home.
     pub(crate) relabelled: Vec<SplitReport>,
+    /// What the folder remembers of the cluster.
+    pub(crate) memory: Memory,
+    /// Of the home, once it was asked: the shards that its ledger rests on.
+    pub(crate) ledger: Option<BTreeSet<ShardId>>,
 }
 
 /// A unit as its holder sees it.
@@ -134,16 +137,14 @@ impl State {
         if report.url.is_empty() {
             return Err(Refusal::BadRequest("`url` is required of a worker that owns stores".into()));
         }
-        if cluster.workers.contains(worker) && holdings.highest_fence > cluster.last_fence {
-            let (seen, known) = (holdings.highest_fence, cluster.last_fence);
-            return Err(Refusal::Restored { worker: worker.clone(), seen, known });
-        }
+        self.check_memory(worker, &holdings.memory)?;
         let known = cluster.folders.get(worker).filter(|known| **known != holdings.folder_id);
         let map = &self.durable.map;
         let owns = map.home.as_ref() == Some(worker) || map.shards.values().any(|owner| owner == worker);
         if known.is_some() && owns {
             return Err(Refusal::Refused(format!(
-                "the folder of worker `{worker}` is not the one that it had, and what it owns is not there: put that                  back, or give it up with `shardex workers forget {worker}`"
+                "the folder of worker `{worker}` is not the one that it had, and what it owns is not there: \
+                 put that back, or give it up with `shardex workers forget {worker}`"
             )));
         }
         let has_something = holdings.is_home || !holdings.shards.is_empty();
@@ -172,14 +173,8 @@ impl State {
     /// Notes what the worker is.
     fn join(&mut self, report: &Report, now: Moment) {
         let worker = &report.worker;
-        // Known is who has shown stores: a worker may say who it is before it opens them.
-        if let Some(holdings) = &report.holdings
-            && !self.durable.cluster.workers.contains(worker)
-        {
-            let cluster = self.durable.cluster_mut();
-            cluster.workers.insert(worker.clone());
-            cluster.forgotten.remove(worker);
-            cluster.last_fence = cluster.last_fence.max(holdings.highest_fence);
+        if let Some(holdings) = &report.holdings {
+            self.remember(worker, holdings, now);
         }
         if let Some(holdings) = &report.holdings
             && self.durable.cluster.folders.get(worker) != Some(&holdings.folder_id)
@@ -200,6 +195,7 @@ impl State {
         live.shards.clear();
         let Some(holdings) = &report.holdings else { return };
         live.shards.clone_from(&holdings.shards);
+        live.ledger.clone_from(&holdings.ledger);
         if self.durable.cluster.placement.is_none() && !holdings.placement.is_empty() {
             self.durable.cluster_mut().placement = Some(holdings.placement.clone());
         }

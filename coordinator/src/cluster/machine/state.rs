@@ -9,10 +9,8 @@ use shardex_catalog::{Domain, SourceName};
 
 use super::live::{Live, LiveWorker};
 use super::mount::Identity;
+use super::recovery::Recovering;
 use super::{Job, Map, WorkerName, text};
-
-/// The bits of a fence below its generation.
-const GENERATION_SHIFT: u32 = 48;
 
 /// When something happens, and a number drawn at random for it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -75,16 +73,12 @@ pub(crate) struct Cluster {
     pub(crate) drained: BTreeSet<WorkerName>,
     #[serde(with = "text::map")]
     pub(crate) sources: BTreeMap<SourceName, KnownSource>,
-}
-
-impl Cluster {
-    /// After the state was put back from a backup: fences go on in a generation that no store has
-    /// seen, and workers are strangers whose shards are adopted.
-    pub(crate) fn next_generation(&mut self) {
-        self.last_fence = ((self.last_fence >> GENERATION_SHIFT) + 1) << GENERATION_SHIFT;
-        self.workers.clear();
-        self.folders.clear();
-    }
+    /// Its name, drawn when it began: the folders of its workers remember it. Empty until the first reports.
+    #[serde(default)]
+    pub(crate) id: String,
+    /// The map is being made anew from what workers hold.
+    #[serde(default)]
+    pub(crate) recovering: Option<Recovering>,
 }
 
 /// What must outlive the process. Cheap to clone; a change copies the part that it changes.
@@ -142,6 +136,8 @@ pub(crate) struct State {
     pub(crate) limits: Limits,
     /// When leases of earlier leaders are over.
     pub(crate) settled: Duration,
+    /// The operator may have the map made anew: this leader refused to lead.
+    pub(crate) may_recover: bool,
 }
 
 impl State {
@@ -157,7 +153,7 @@ impl State {
             durable.cluster_mut().placement = placement.map(str::to_owned);
         }
         let settled = now.elapsed + wait;
-        let mut state = Self { durable, live: Live::default(), limits, settled };
+        let mut state = Self { durable, live: Live::default(), limits, settled, may_recover: false };
         state.expect_workers(settled);
         state
     }

@@ -302,7 +302,11 @@ fn a_forgotten_worker_comes_back_empty_or_not_at_all() {
 fn only_one_archive_is_home() {
     let mut case = Case::new();
     let mut home = report("a", 0, vec![]);
-    home.holdings = Some(Holdings { is_home: true, highest_fence: 9, ..Holdings::default() });
+    home.holdings = Some(Holdings {
+        is_home: true,
+        memory: Memory { fence: 9, ..Memory::default() },
+        ..Holdings::default()
+    });
     case.say(&home);
     home.worker = name("b");
     let refused = case.state.report(&home, case.now).expect_err("two ledgers");
@@ -319,6 +323,81 @@ fn ended_jobs_are_forgotten_in_time() {
         case.state.cancel(job, case.now).expect("it cancels");
     }
     assert_eq!(case.state.durable.jobs.keys().copied().collect::<Vec<_>>(), [3, 4]);
+}
+
+fn holding(worker: &str, memory: &Memory, shards: &[&str], ledger: Option<&[&str]>) -> Report {
+    let id = |name: &&str| ShardId::new(name).expect("a name");
+    let mut report = report(worker, 1, vec![]);
+    report.holdings = Some(Holdings {
+        is_home: ledger.is_some(),
+        shards: shards.iter().map(|name| (id(name), 5)).collect(),
+        memory: memory.clone(),
+        ledger: ledger.map(|names| names.iter().map(id).collect()),
+        ..Holdings::default()
+    });
+    report
+}
+
+fn remembered(cluster: &str, fence: u64, map_version: u64) -> Memory {
+    Memory { cluster: cluster.to_owned(), fence, map_version, ..Memory::default() }
+}
+
+#[test]
+fn a_state_that_knows_less_than_a_folder_is_refused() {
+    let mut case = Case::new();
+    case.say(&holding("a", &Memory::default(), &["2019-1f/0"], Some(&[])));
+    let id = case.state.durable.cluster.id.clone();
+    assert!(!id.is_empty(), "a cluster has a name");
+    let version = case.state.durable.map.version;
+    case.say(&holding("a", &remembered(&id, 0, version), &["2019-1f/0"], Some(&[])));
+    for newer in [remembered(&id, 1000, version), remembered(&id, 0, version + 1)] {
+        let refused = case.state.report(&holding("b", &newer, &[], None), case.now).expect_err("newer");
+        assert!(matches!(refused, Refusal::Restored { .. }), "{refused}");
+    }
+    let other = holding("c", &remembered("another", 0, 0), &[], None);
+    let refused = case.state.report(&other, case.now).expect_err("of another cluster");
+    assert!(matches!(refused, Refusal::Refused(_)), "{refused}");
+    let mut empty = Case::new();
+    let refused = empty.state.report(&other, empty.now).expect_err("the state is gone");
+    assert!(matches!(refused, Refusal::Lost { .. }), "{refused}");
+}
+
+#[test]
+fn a_map_is_made_anew_once_every_shard_of_the_ledger_is_reported() {
+    let mut case = Case::new();
+    case.state.recover(false, case.now);
+    assert!(case.state.durable.cluster.recovering.is_none(), "nobody has refused anything");
+    case.state.may_recover = true;
+    case.state.recover(false, case.now);
+    let old = remembered("old", (3 << 48) + 7, 2 << 48);
+    case.submit(Options::default());
+    let home = holding("a", &old, &["2019-1f/0"], Some(&["2019-1f/0", "2020-1f/0"]));
+    assert!(case.say(&home).granted.is_empty(), "nothing is given out by half a map");
+    let durable = &case.state.durable;
+    assert!(durable.cluster.last_fence > old.fence && durable.map.version > old.map_version);
+    assert_eq!(durable.cluster.id, "old");
+    let shard = ShardId::new("2019-1f/0").expect("a name");
+    assert!(case.state.locate(std::slice::from_ref(&shard), case.now).is_err());
+    case.now.elapsed += LEASE * 2;
+    case.say(&home);
+    let waits = case.state.recovery_waits(case.now).expect("a shard is missing");
+    assert!(waits.contains("2020-1f/0"), "{waits}");
+    case.say(&holding("b", &old, &["2020-1f/0"], None));
+    assert_eq!(case.say(&home).granted.len(), 1, "the map is whole");
+    assert_eq!(case.state.locate(std::slice::from_ref(&shard), case.now).expect("known")[&shard], name("a"));
+}
+
+#[test]
+fn what_no_worker_reports_is_given_up_on_demand() {
+    let mut case = Case::new();
+    case.state.may_recover = true;
+    case.state.recover(false, case.now);
+    case.say(&holding("b", &Memory::default(), &["2020-1f/0"], None));
+    case.now.elapsed += LEASE * 2;
+    case.say(&holding("b", &Memory::default(), &["2020-1f/0"], None));
+    assert!(case.state.recovery_waits(case.now).is_some(), "there is no ledger");
+    case.state.recover(true, case.now);
+    assert_eq!(case.state.recovery_waits(case.now), None);
 }
 
 /// Nanoseconds of an hour of some day.

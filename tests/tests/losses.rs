@@ -1,0 +1,287 @@
+//! What a cluster does when a disk, or the coordinators' state, is lost or put back from a backup: it says so, answers
+//! nothing that is not whole, and is made anew from the workers and the files.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+use shardex_tests::cluster::{Cluster, Etcd, wait_for};
+use shardex_tests::{Random, Shardex, change_tree, skip, write_tree};
+use tempfile::TempDir;
+
+/// Files and studies of the tree as it is written.
+const ALL: (u64, u64) = (1440, 8);
+const DOMAIN: &str = "site";
+
+struct Place {
+    folder: TempDir,
+    cluster: Cluster,
+}
+
+impl Place {
+    fn new() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let tree = folder.path().join("tree");
+        write_tree(&tree)?;
+        let cluster = Cluster::new(folder.path(), &tree)?;
+        Ok(Self { folder, cluster })
+    }
+
+    /// Two workers and a router behind one coordinator that keeps its state in a file; all files are indexed.
+    fn small() -> Result<Self> {
+        let mut place = Self::new()?;
+        let state = place.folder.path().join("state");
+        place.cluster.add_coordinator(&["--state", &state.to_string_lossy()])?;
+        place.begin()?;
+        Ok(place)
+    }
+
+    /// The same with two coordinators and an etcd of three members; `None` if etcd is not installed.
+    fn with_etcd(test: &str) -> Result<Option<(Self, Etcd)>> {
+        let mut place = Self::new()?;
+        let Some(etcd) = Etcd::start(&place.folder.path().join("etcd"), 3)? else {
+            skip(test, "etcd is not installed (Debian: etcd-server)");
+            return Ok(None);
+        };
+        let urls = etcd.urls.join(",");
+        place.cluster.add_coordinator(&["--etcd", &urls])?;
+        place.cluster.add_coordinator(&["--etcd", &urls])?;
+        place.begin()?;
+        Ok(Some((place, etcd)))
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        self.cluster.add_worker()?;
+        self.cluster.add_worker()?;
+        self.cluster.add_router()?;
+        let order = ["job", "submit", &format!("s@{DOMAIN}"), "--watch"];
+        let answer = self.cluster.operate(&order)?;
+        assert_eq!(answer.code, Some(0), "{}", answer.err);
+        assert_eq!(self.cluster.count()?, Some(ALL));
+        Ok(())
+    }
+
+    fn tree(&self) -> std::path::PathBuf {
+        self.folder.path().join("tree")
+    }
+
+    /// A job over the tree as it is; how many files it opened.
+    fn ingest(&self) -> Result<u64> {
+        let job = self.cluster.wait(self.cluster.submit(&["--accept-deletions"])?)?;
+        assert_eq!(job["state"], "complete", "{job}");
+        job["totals"]["opened"].as_u64().context("a number")
+    }
+
+    /// The dump is that of one process over the tree as it is.
+    fn check(&self) -> Result<()> {
+        let one = tempfile::tempdir()?;
+        let one = Shardex::new(&one.path().join("archive"))?;
+        one.ingest(&[&format!("s={}", self.tree().display()), "--domain", DOMAIN])?;
+        let (ours, expected) = (self.cluster.dump()?, one.dump()?);
+        assert!(ours == expected, "dumps of {} and {} lines", ours.lines().count(), expected.lines().count());
+        assert!(ours.lines().count() > 1000, "a dump of {} lines", ours.lines().count());
+        Ok(())
+    }
+
+    /// Asks the router while something is waited for: every answer is whole, or none.
+    fn ask_until(&self, what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
+        wait_for(what, || {
+            if let Some(count) = self.cluster.count()? {
+                assert_eq!(count, ALL, "an answer that is not whole, before {what}");
+            }
+            is_so()
+        })
+        .with_context(|| self.cluster.logs())
+    }
+
+    fn is_noticed(&self) -> Result<bool> {
+        Ok(self.cluster.operate(&["workers", "list"])?.err.contains("shardex recover --coordinator"))
+    }
+
+    fn answers(&self) -> Result<bool> {
+        Ok(self.cluster.count()?.is_some())
+    }
+
+    /// Until nothing is served by the leases that a lost leader gave.
+    fn wait_until_nothing_is_served(&self) -> Result<()> {
+        self.ask_until("the last leases are over", || Ok(!self.answers()?))
+    }
+
+    fn shards(&self) -> Result<Vec<serde_json::Value>> {
+        let answer = self.cluster.operate(&["shards", "list", "--json"])?;
+        serde_json::from_str(&answer.out).with_context(|| answer.err)
+    }
+
+    /// Gives both workers something to own.
+    fn even_out(&self) -> Result<()> {
+        let answer = self.cluster.operate(&["shards", "rebalance"])?;
+        assert_eq!(answer.code, Some(0), "{}", answer.err);
+        self.ask_until("nothing moves", || Ok(self.shards()?.iter().all(|shard| shard["moves_to"].is_null())))
+    }
+
+    fn owner_of_something(&self) -> Result<(String, String)> {
+        let shards = self.shards()?;
+        let first = shards.first().context("a shard")?;
+        let text = |name: &str| first[name].as_str().map(str::to_owned).context("a text");
+        Ok((text("shard")?, text("owner")?))
+    }
+}
+
+#[test]
+fn a_wiped_etcd_is_noticed_and_made_anew() -> Result<()> {
+    let Some((place, mut etcd)) = Place::with_etcd("a_wiped_etcd_is_noticed_and_made_anew")? else {
+        return Ok(());
+    };
+    etcd.wipe()?;
+    place.ask_until("the loss is noticed", || place.is_noticed())?;
+    place.wait_until_nothing_is_served()?;
+    let refused = place.cluster.operate(&["job", "submit", "s"])?;
+    assert!(refused.code == Some(1) && refused.err.contains("shardex recover"), "{}", refused.err);
+
+    let recovered = place.cluster.operate(&["recover"])?;
+    assert_eq!(recovered.code, Some(0), "{}", recovered.err);
+    place.ask_until("it answers again", || place.answers())?;
+    assert_eq!(place.ingest()?, 0, "nothing was lost that must be read again");
+    change_tree(&place.tree(), &mut Random::new(21), 1)?;
+    assert!(place.ingest()? < 100);
+    place.check()?;
+    let again = place.cluster.operate(&["recover"])?;
+    assert_eq!(again.code, Some(0), "what is sound stays: {}", again.err);
+    place.check()
+}
+
+#[test]
+fn an_etcd_that_was_wiped_while_all_were_down_waits_for_every_shard() -> Result<()> {
+    let test = "an_etcd_that_was_wiped_while_all_were_down_waits_for_every_shard";
+    let Some((mut place, mut etcd)) = Place::with_etcd(test)? else { return Ok(()) };
+    let (shard, owner) = place.owner_of_something()?;
+    if owner == "w0" {
+        // So that the other one holds something.
+        assert_eq!(place.cluster.operate(&["shards", "move", &shard, "--to", "w1"])?.code, Some(0));
+        place.ask_until("the shard has moved", || Ok(place.owner_of_something()?.1 == "w1"))?;
+    }
+
+    for process in place.cluster.workers.iter_mut().chain(&mut place.cluster.coordinators) {
+        process.kill()?;
+    }
+    etcd.wipe()?;
+    place.cluster.coordinators.iter_mut().try_for_each(shardex_tests::cluster::Process::restart)?;
+    place.cluster.workers[0].restart()?;
+    place.ask_until("the loss is noticed", || place.is_noticed())?;
+    let urls: Vec<_> = place.cluster.coordinators.iter().map(|process| process.url.as_str()).collect();
+    let mut recovering = Command::new(place.cluster.shardex.binary())
+        .args(["recover", "--coordinator", &urls.join(",")])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    // One worker has its shards, and does not know all: its answers would be short.
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(8);
+    while std::time::Instant::now() < until {
+        assert_eq!(place.cluster.count()?, None, "half of the shards are no answer");
+        assert!(recovering.try_wait()?.is_none(), "it waits for the other half");
+    }
+    place.cluster.workers[1].restart()?;
+    place.ask_until("the map is whole", || Ok(recovering.try_wait()?.is_some()))?;
+    let output = recovering.wait_with_output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("has not reported"), "{said}");
+    place.ask_until("it answers again", || place.answers())?;
+    // The source's domain was known to nobody but the workers.
+    change_tree(&place.tree(), &mut Random::new(22), 1)?;
+    assert!(place.ingest()? < 100);
+    place.check()
+}
+
+#[test]
+fn an_etcd_from_a_backup_is_noticed_and_made_anew() -> Result<()> {
+    let Some((place, mut etcd)) = Place::with_etcd("an_etcd_from_a_backup_is_noticed_and_made_anew")? else {
+        return Ok(());
+    };
+    let backup = place.folder.path().join("backup");
+    etcd.back_up(&backup)?;
+    wait_for("somebody leads", || Ok(place.cluster.operate(&["workers", "list"])?.code == Some(0)))?;
+    // The shard is elsewhere than the backup says, and fences were given that it does not know.
+    let (shard, owner) = place.owner_of_something()?;
+    let to = if owner == "w0" { "w1" } else { "w0" };
+    place.ask_until("the move is ordered", || {
+        Ok(place.cluster.operate(&["shards", "move", &shard, "--to", to])?.code == Some(0))
+    })?;
+    place.ask_until("the shard has moved", || Ok(place.owner_of_something()?.1 == to))?;
+    assert_eq!(place.ingest()?, 0);
+
+    etcd.put_back(&backup)?;
+    // A leader whose own key is in the backup knows all, and leads on until it writes.
+    place.ask_until("the age of the state is noticed", || {
+        Ok(place.cluster.operate(&["job", "submit", "s"])?.err.contains("shardex recover --coordinator"))
+    })?;
+    place.wait_until_nothing_is_served()?;
+    let recovered = place.cluster.operate(&["recover"])?;
+    assert_eq!(recovered.code, Some(0), "{}", recovered.err);
+    place.ask_until("it answers again", || place.answers())?;
+    assert_eq!(place.owner_of_something()?, (shard, to.to_owned()), "the map is that of the folders");
+    assert_eq!(place.ingest()?, 0);
+    place.check()
+}
+
+fn empty(folder: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() { std::fs::remove_dir_all(path)? } else { std::fs::remove_file(path)? }
+    }
+    Ok(())
+}
+
+/// Loses the disk of the home, or of the other worker, before and while the worker runs.
+fn lose_disk(of_home: bool) -> Result<()> {
+    let mut place = Place::small()?;
+    for round in 0..2 {
+        place.even_out()?;
+        let answer = place.cluster.operate(&["workers", "list", "--json"])?;
+        let workers: Vec<serde_json::Value> = serde_json::from_str(&answer.out)?;
+        let victim = workers.iter().position(|worker| worker["is_home"] == of_home).context("a victim")?;
+        let (name, store) = (format!("w{victim}"), place.cluster.store(victim));
+        assert!(workers[victim]["shards"].as_u64() > Some(0), "it owns something: {workers:?}");
+        if round == 0 {
+            place.cluster.workers[victim].kill()?;
+            empty(&store)?;
+            place.cluster.workers[victim].restart()?;
+            let hint = format!("shardex workers forget {name}");
+            place.ask_until("the worker is refused", || {
+                Ok(place.cluster.workers[victim].said().contains(&hint))
+            })?;
+        } else {
+            empty(&store)?;
+            let is_said = || Ok(place.cluster.workers[victim].said().contains("was the folder emptied"));
+            place.ask_until("the worker notices", is_said)?;
+            place.wait_until_nothing_is_served()?;
+            place.cluster.workers[victim].kill()?;
+            empty(&store)?;
+        }
+        place.ask_until("it may be forgotten", || {
+            Ok(place.cluster.operate(&["workers", "forget", &name])?.code == Some(0))
+        })?;
+        if round == 1 {
+            place.cluster.workers[victim].restart()?;
+        }
+        wait_for("it has joined again", || {
+            let list = place.cluster.operate(&["workers", "list", "--json"])?.out;
+            let workers: Vec<serde_json::Value> = serde_json::from_str(&list).unwrap_or_default();
+            Ok(workers.iter().any(|worker| worker["worker"] == *name && worker["state"] == "alive"))
+        })?;
+        assert!(place.ingest()? > 0, "what was lost is read again");
+        place.check()?;
+        assert_eq!(place.cluster.count()?, Some(ALL));
+    }
+    assert_eq!(place.ingest()?, 0);
+    Ok(())
+}
+
+#[test]
+fn an_owner_whose_disk_is_lost_is_named_and_filled_again() -> Result<()> {
+    lose_disk(false)
+}
+
+#[test]
+fn a_home_whose_disk_is_lost_is_named_and_filled_again() -> Result<()> {
+    lose_disk(true)
+}
