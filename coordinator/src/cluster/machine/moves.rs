@@ -256,6 +256,7 @@ fn even_out(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::time::Duration;
 
     use super::super::state::{Durable, Limits};
@@ -326,6 +327,7 @@ mod tests {
                 is_draining: false,
                 map_version,
                 schema_digest: Vec::new(),
+                suspects: BTreeSet::new(),
             };
             self.state.report(&report, self.now).expect("taken");
             self.map().version
@@ -438,6 +440,7 @@ mod tests {
             is_draining: false,
             map_version: 0,
             schema_digest: Vec::new(),
+            suspects: BTreeSet::new(),
         };
         assert!(matches!(case.state.report(&report, case.now), Err(Refusal::Refused(_))));
         case.wait(LEASE * 2);

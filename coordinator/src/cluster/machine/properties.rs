@@ -92,6 +92,7 @@ impl World {
             is_draining: false,
             map_version: 0,
             schema_digest: Vec::new(),
+            suspects: BTreeSet::new(),
         }
     }
 
