@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use shardex_tests::cluster::{self, Cluster};
 use shardex_tests::{Shardex, write_series};
 
 fn place() -> Result<(tempfile::TempDir, Shardex, String)> {
@@ -68,6 +69,59 @@ fn a_run_that_is_killed_from_outside_convicts_nobody() -> Result<()> {
     std::fs::rename(folder.path().join("tree/s3/hang.dcm"), folder.path().join("tree/s3/fine.dcm"))?;
     let summary = shardex.ingest(&[&tree])?;
     assert_eq!(summary["states"]["indexed"], 60, "{summary}");
+    Ok(())
+}
+
+/// Restarts workers that have died until a job has ended; how often each died.
+fn supervise(cluster: &mut Cluster, job: u64) -> Result<Vec<u32>> {
+    let mut deaths = vec![0; cluster.workers.len()];
+    cluster::wait_for("the job ends", || {
+        for (worker, deaths) in cluster.workers.iter_mut().zip(&mut deaths) {
+            if worker.has_ended()? {
+                *deaths += 1;
+                worker.restart()?;
+            }
+        }
+        // The coordinator is always there.
+        Ok(!cluster.job(job)?["ended_ns"].is_null())
+    })?;
+    Ok(deaths)
+}
+
+#[test]
+fn files_that_crash_and_hang_workers_cost_a_cluster_themselves_only() -> Result<()> {
+    let (folder, one, tree) = place()?;
+    rename(&folder, "crash.dcm")?;
+    std::fs::rename(folder.path().join("tree/s5/im00007.dcm"), folder.path().join("tree/s5/hang.dcm"))?;
+    let mut cluster = Cluster::new(folder.path(), &folder.path().join("tree"))?;
+    cluster.of_workers = one.binary().to_owned();
+    // A worker that dies is there again before its units go to others.
+    cluster.lease_seconds = 15;
+    cluster.add_coordinator(&["--state", &folder.path().join("state").to_string_lossy()])?;
+    for _ in 0..3 {
+        cluster.add_worker()?;
+    }
+    cluster.add_router()?;
+    for round in 0..2 {
+        let number = cluster.submit(&["--patience-seconds", "1"])?;
+        let deaths = supervise(&mut cluster, number)?;
+        let job = cluster.wait(number)?;
+        assert_eq!(job["state"], "complete", "{round}: {job}");
+        assert_eq!(job["totals"]["states"]["indexed"], 58, "{round}: {job}");
+        // It dies of it, dies with breadcrumbs, and nobody else does.
+        let expected = if round == 0 { 2 } else { 0 };
+        assert_eq!(deaths.iter().sum::<u32>(), expected, "{round}: {deaths:?}");
+        assert_eq!(deaths.into_iter().max(), Some(expected), "{round}: of one worker");
+    }
+    let quarantined = "SELECT path, reason FROM files WHERE state = 'quarantined' ORDER BY path";
+    let answer = cluster.ask(&["sql", quarantined, "--format", "csv"])?;
+    let lines: Vec<_> = answer.out.lines().skip(1).collect();
+    assert_eq!(lines, ["s3/crash.dcm,reader_failure", "s5/hang.dcm,reader_failure"], "{}", answer.err);
+    // One run to die, one to leave breadcrumbs, one to find the file.
+    for _ in 0..3 {
+        one.run(&["ingest", &format!("s={tree}"), "--patience-seconds", "1"])?;
+    }
+    assert_eq!(cluster.dump()?, one.dump()?);
     Ok(())
 }
 

@@ -206,11 +206,11 @@ pub(crate) async fn finish_source(
 /// Reads the files, at which the readers of a run that died were, each in a process of its own. Those
 /// that crash or hang it are not read again.
 fn try_suspects(settings: &Settings, sources: &[Arc<SourceContext>]) -> HashMap<Suspect, Verdict> {
-    let (Some(folder), Some(probe)) = (&settings.breadcrumbs, &settings.probe) else {
-        return HashMap::new();
-    };
+    let Some(probe) = &settings.probe else { return HashMap::new() };
     let mut convicts = HashMap::new();
-    for suspect in suspects::read(folder).unwrap_or_default() {
+    let left = settings.breadcrumbs.as_deref().and_then(|folder| suspects::read(folder).ok());
+    let left = left.unwrap_or_default();
+    for suspect in left.into_iter().chain(settings.suspects.iter().cloned()) {
         let Some(source) = sources.iter().find(|source| source.name == suspect.source) else { continue };
         match probe.probe(&suspect.path(&source.path), settings.patience) {
             Ok(Verdict::Fine) | Err(_) => {}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use shardex_catalog::{FileName, Placement, Span};
 
 use crate::filters::Filters;
-use crate::suspects::Probe;
+use crate::suspects::{Probe, Suspect};
 
 /// Called with the name of a file before it is read: how tests make a file crash or hang its reader.
 pub type BeforeRead = Arc<dyn Fn(&FileName) + Send + Sync>;
@@ -92,6 +92,8 @@ pub struct Settings {
     pub breadcrumbs: Option<PathBuf>,
     /// The run before died: leave breadcrumbs.
     pub after_a_death: bool,
+    /// Files that may kill their reader, besides those that `breadcrumbs` names.
+    pub suspects: Vec<Suspect>,
     /// Called before a file is read.
     pub before_read: Option<BeforeRead>,
     /// Names of one directory that are held in memory at once; a larger one is read in passes.
@@ -121,6 +123,7 @@ impl Default for Settings {
             probe: None,
             breadcrumbs: None,
             after_a_death: false,
+            suspects: Vec::new(),
             before_read: None,
             names_max: 100_000,
         }

@@ -125,6 +125,7 @@ impl Worker {
             is_draining: false,
             map_version,
             schema_digest: shardex_proto::schema_digest().into(),
+            suspect_units: Vec::new(),
         }
     }
 

@@ -46,6 +46,7 @@ pub(super) fn report_in(request: v1::WorkerReport) -> Result<Report, Nonsense> {
         is_draining: request.is_draining,
         map_version: request.map_version,
         schema_digest: request.schema_digest.to_vec(),
+        suspects: request.suspect_units.into_iter().take(UNITS_MAX).collect(),
     })
 }
 
@@ -264,6 +265,7 @@ fn options_in(options: v1::JobOptions) -> Options {
         readers: options.readers,
         workers_max: options.workers_max,
         files_per_second: options.files_per_second,
+        patience_seconds: options.patience_seconds,
     }
 }
 
@@ -278,6 +280,7 @@ fn options_out(options: &Options) -> v1::JobOptions {
         readers: options.readers,
         workers_max: options.workers_max,
         files_per_second: options.files_per_second,
+        patience_seconds: options.patience_seconds,
     }
 }
 

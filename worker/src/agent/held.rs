@@ -9,6 +9,7 @@ use shardex_proto::v1::unit_report::End;
 use shardex_proto::v1::{self, UnitFinished, UnitGrant, UnitKind, UnitReport, UnitTotals, WorkerOrders};
 use tokio::sync::Notify;
 
+use super::crumbs::Crumbs;
 use super::options::{settings, source_in, span_in, span_out};
 use super::{AgentSettings, UnitStores};
 use crate::ingest::{Control, SourceRoot};
@@ -52,12 +53,19 @@ pub(super) struct Table {
     settings: Arc<AgentSettings>,
     stores: Arc<dyn UnitStores>,
     units: Arc<Units>,
+    crumbs: Arc<Crumbs>,
     wake: Arc<Notify>,
 }
 
 impl Table {
     pub(super) fn new(settings: Arc<AgentSettings>, stores: Arc<dyn UnitStores>, wake: Arc<Notify>) -> Self {
-        Self { settings, stores, units: Arc::default(), wake }
+        let crumbs = Crumbs::open(settings.breadcrumbs.clone(), settings.slots);
+        Self { settings, stores, units: Arc::default(), crumbs: Arc::new(crumbs), wake }
+    }
+
+    /// Units that a process before this one died with.
+    pub(super) fn suspects(&self) -> Vec<u64> {
+        self.crumbs.units()
     }
 
     /// Units that take a slot.
@@ -148,12 +156,14 @@ impl Table {
             units.insert(key, held);
         }
         let (settings, stores) = (Arc::clone(&self.settings), Arc::clone(&self.stores));
-        let (units, wake) = (Arc::clone(&self.units), Arc::clone(&self.wake));
+        let (units, crumbs, wake) =
+            (Arc::clone(&self.units), Arc::clone(&self.crumbs), Arc::clone(&self.wake));
         let (grant, placement) = (grant.clone(), placement.to_owned());
         tokio::spawn(async move {
-            let result = work(&settings, &*stores, &grant, &placement, control).await;
-            if let Err(why) = &result {
-                tracing::warn!(unit = grant.unit, why, "a unit was given up");
+            let result = work(&settings, &*stores, &crumbs, &grant, &placement, control).await;
+            match &result {
+                Ok(_) => crumbs.forget(grant.unit),
+                Err(why) => tracing::warn!(unit = grant.unit, why, "a unit was given up"),
             }
             if let Some(held) = units.lock().get_mut(&key) {
                 held.result = Some(result);
@@ -167,6 +177,7 @@ impl Table {
 async fn work(
     settings: &AgentSettings,
     stores: &dyn UnitStores,
+    crumbs: &Crumbs,
     grant: &UnitGrant,
     placement: &str,
     control: Control,
@@ -176,10 +187,20 @@ async fn work(
         Unit { task: task(settings, grant)?, fence: Fence(grant.fence), since: Fence(grant.job_fence) };
     let mut how = self::settings(grant.options.as_ref().unwrap_or(&Default::default()), placement)?;
     how.probe = settings.probe.clone();
+    how.before_read = settings.before_read.clone();
+    let suspects = crumbs.suspects_of(grant.unit);
+    how.after_a_death = suspects.is_some();
+    how.suspects = suspects.unwrap_or_default();
+    let slot = crumbs.begin(grant.unit);
+    how.breadcrumbs = slot.as_ref().map(|slot| slot.folder().to_owned());
     how.count_ahead = matches!(&unit.task, Task::Walk { span, excluded, .. }
         if span.directory().is_root() && span.names().is_none() && excluded.is_empty());
     let stores = stores.begin(grant.unit, unit.fence).await?;
-    let worked = tokio::task::spawn_blocking(move || run_unit(unit, how, stores, &control)).await;
+    let worked = tokio::task::spawn_blocking(move || {
+        let _slot = slot;
+        run_unit(unit, how, stores, &control)
+    });
+    let worked = worked.await;
     worked.map_err(|_| "the unit crashed".to_owned())?.map_err(|error| error.without_paths())
 }
 

@@ -3,10 +3,12 @@
 //! The whole conversation is one call, `Report`. Everything in it is a state, so that a lost answer
 //! costs an interval and nothing else.
 
+mod crumbs;
 mod held;
 mod mounts;
 mod options;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ use shardex_seams::Clock;
 use tokio::sync::{Notify, watch};
 
 use crate::ingest::Stores;
+use crate::settings::BeforeRead;
 use crate::suspects::Probe;
 use held::Table;
 pub use mounts::Mount;
@@ -78,6 +81,11 @@ pub struct AgentSettings {
     pub schema_digest: Vec<u8>,
     /// Reads a file in a child process.
     pub probe: Option<Arc<dyn Probe>>,
+    /// Where word is left of the units that run, and after a death of the files that readers are at; `None`: nowhere, and
+    /// a file that kills the process is not found out.
+    pub breadcrumbs: Option<PathBuf>,
+    /// Called before a file is read.
+    pub before_read: Option<BeforeRead>,
     /// Reads the placement that the coordinator sends.
     pub parse_placement: fn(&str) -> Result<Placement, String>,
 }
@@ -191,6 +199,7 @@ impl Agent {
             is_draining: self.is_draining,
             map_version: self.map_version,
             schema_digest: self.settings.schema_digest.clone().into(),
+            suspect_units: self.table.suspects(),
         })
     }
 

@@ -1,5 +1,7 @@
 //! What a job's options mean for a unit. Pure.
 
+use std::time::Duration;
+
 use shardex_catalog::{DigestMode, Domain, Placement, RelativePath, SourceName, Span};
 use shardex_proto::v1;
 
@@ -27,6 +29,9 @@ pub(super) fn settings(options: &v1::JobOptions, placement: Placement) -> Result
         one_file_system: options.one_file_system,
         retry_quarantined: options.retry_quarantined,
         accept_deletions: options.accept_deletions,
+        patience: options
+            .patience_seconds
+            .map_or(defaults.patience, |seconds| Duration::from_secs(seconds.max(1).into())),
         placement,
         ..defaults
     })

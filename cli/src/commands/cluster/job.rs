@@ -100,6 +100,9 @@ pub(crate) struct Submit {
     /// Files opened a second at most by each worker, to spare a storage that others work with [default: no limit].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..))]
     files_per_second: Option<u32>,
+    /// Seconds that a reader may be at one file before that is tried in a process of its own [default: 60].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    patience_seconds: Option<u32>,
     /// Jobs of a higher priority go first.
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     priority: i32,
@@ -208,6 +211,7 @@ fn order(submit: &Submit) -> anyhow::Result<v1::SubmitRequest> {
             readers: submit.readers,
             workers_max: submit.workers_max,
             files_per_second: submit.files_per_second,
+            patience_seconds: submit.patience_seconds,
         }),
         priority: submit.priority,
         windows: submit.between.iter().map(window).collect(),

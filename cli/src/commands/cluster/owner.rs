@@ -123,6 +123,11 @@ impl Folder {
         }
     }
 
+    /// Where word is left of the units that run, and after a death of the files that readers are at.
+    pub(super) fn breadcrumbs(&self) -> PathBuf {
+        self.archive.temporary()
+    }
+
     /// The shards that come and go.
     pub(super) fn moving(&self) -> Arc<Moving> {
         Arc::clone(&self.moving)

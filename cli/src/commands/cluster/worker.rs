@@ -17,8 +17,8 @@ use shardex_proto::v1::error_detail::Reason;
 use shardex_proto::v1::{WorkerOrders, WorkerReport};
 use shardex_remote::{Gate, LocalStores, Locator, Peers, RemoteStores, ShardFetcher, StoreService};
 use shardex_shard_store::placement_from_text;
-use shardex_worker::Stores;
 use shardex_worker::agent::{Agent, AgentSettings, Mount, Owner, Reports, UnitStores};
+use shardex_worker::{BeforeRead, Stores};
 use tokio::sync::{Notify, watch};
 
 use super::directory::Directory;
@@ -66,10 +66,10 @@ pub(crate) struct Worker {
     network: Network,
 }
 
-pub(crate) fn run(worker: &Worker) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(worker: &Worker, before_read: Option<BeforeRead>) -> anyhow::Result<ExitCode> {
     let mounts = worker.sources.iter().map(mount).collect::<anyhow::Result<Vec<_>>>()?;
     SourceName::new(&worker.name).with_context(|| format!("--name `{}`", worker.name))?;
-    run_role("worker", serve(worker, mounts))
+    run_role("worker", serve(worker, mounts, before_read))
 }
 
 fn mount(text: &OsString) -> anyhow::Result<Mount> {
@@ -81,7 +81,7 @@ fn mount(text: &OsString) -> anyhow::Result<Mount> {
     Ok(Mount { name, root })
 }
 
-async fn serve(worker: &Worker, mounts: Vec<Mount>) -> anyhow::Result<()> {
+async fn serve(worker: &Worker, mounts: Vec<Mount>, before_read: Option<BeforeRead>) -> anyhow::Result<()> {
     let network = &worker.network;
     let server_settings = network.server();
     let server = Server::bind(&server_settings).await?;
@@ -92,16 +92,6 @@ async fn serve(worker: &Worker, mounts: Vec<Mount>) -> anyhow::Result<()> {
     let directory = Directory::new(client.clone());
     let gate = Arc::new(Gate::new(&worker.name, Arc::clone(&clock) as _));
     let session = random();
-    let settings = AgentSettings {
-        name: worker.name.clone(),
-        session,
-        url: if worker.store.is_some() { url } else { String::new() },
-        mounts: mounts.clone(),
-        slots: if mounts.is_empty() { 0 } else { worker.slots.into() },
-        schema_digest: shardex_proto::schema_digest(),
-        probe: Some(Arc::new(ChildProbe::new(Digest::Header)?)),
-        parse_placement: placement_from_text,
-    };
     let (stop, stopping) = stopping()?;
     let folder = match &worker.store {
         Some(path) => {
@@ -112,6 +102,18 @@ async fn serve(worker: &Worker, mounts: Vec<Mount>) -> anyhow::Result<()> {
             Some(Arc::new(folder))
         }
         None => None,
+    };
+    let settings = AgentSettings {
+        name: worker.name.clone(),
+        session,
+        url: if worker.store.is_some() { url } else { String::new() },
+        mounts: mounts.clone(),
+        slots: if mounts.is_empty() { 0 } else { worker.slots.into() },
+        schema_digest: shardex_proto::schema_digest(),
+        probe: Some(Arc::new(ChildProbe::new(Digest::Header)?)),
+        before_read,
+        breadcrumbs: folder.as_ref().map(|folder| folder.breadcrumbs()),
+        parse_placement: placement_from_text,
     };
     let (routes, names): (_, &[&str]) = match &folder {
         Some(folder) => {

@@ -65,6 +65,7 @@ impl State {
             let found = job.units.iter().find(|(unit, what)| {
                 what.hold.is_none()
                     && !self.is_backing_off(**unit, now)
+                    && !self.is_for_another(**unit, worker, now)
                     && self.obstacle(job, what, worker, &live).is_none()
             });
             let found = found.map(|(unit, _)| *unit);
@@ -76,6 +77,18 @@ impl State {
             }
         }
         None
+    }
+
+    /// Whether a process of another worker died with a unit: what killed it would kill this one, too.
+    fn is_for_another(&self, unit: u64, worker: &WorkerName, now: Moment) -> bool {
+        let mut others = self.live.workers.iter().filter(|(name, live)| {
+            *name != worker
+                && live.is_alive(now.elapsed)
+                && !live.is_draining
+                && live.suspects.contains(&unit)
+        });
+        let own = self.live.workers.get(worker).is_some_and(|live| live.suspects.contains(&unit));
+        !own && others.any(|(name, _)| !self.durable.cluster.drained.contains(name))
     }
 
     pub(super) fn is_backing_off(&self, unit: u64, now: Moment) -> bool {

@@ -24,6 +24,8 @@ pub(crate) struct Options {
     pub(crate) workers_max: Option<u32>,
     /// Files that each worker opens a second.
     pub(crate) files_per_second: Option<u32>,
+    /// Seconds that a reader may be at one file before it is tried elsewhere.
+    pub(crate) patience_seconds: Option<u32>,
 }
 
 /// An order.

@@ -30,6 +30,8 @@ pub(crate) struct LiveWorker {
     /// Units that it could take and was not given.
     pub(crate) idle: u32,
     pub(crate) is_draining: bool,
+    /// Units that a process before its own died with.
+    pub(crate) suspects: BTreeSet<u64>,
     /// The shards that its ledger rests on, if it was asked for them.
     pub(crate) ledger: Option<BTreeSet<ShardId>>,
 }

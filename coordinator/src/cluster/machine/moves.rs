@@ -261,6 +261,7 @@ fn even_out(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::time::Duration;
 
     use super::super::state::{Durable, Limits};
@@ -331,6 +332,7 @@ mod tests {
                 is_draining: false,
                 map_version,
                 schema_digest: Vec::new(),
+                suspects: BTreeSet::new(),
             };
             self.state.report(&report, self.now).expect("taken");
             self.map().version
@@ -443,6 +445,7 @@ mod tests {
             is_draining: false,
             map_version: 0,
             schema_digest: Vec::new(),
+            suspects: BTreeSet::new(),
         };
         assert!(matches!(case.state.report(&report, case.now), Err(Refusal::Refused(_))));
         case.wait(LEASE * 2);

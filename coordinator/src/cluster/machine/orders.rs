@@ -206,6 +206,9 @@ fn check(order: &Submit) -> Result<(), Refusal> {
     if order.options.files_per_second.is_some_and(|pace| pace < PACE_MIN) {
         return wrong("`files_per_second` is at least 10");
     }
+    if order.options.patience_seconds == Some(0) {
+        return wrong("`patience_seconds` is at least 1");
+    }
     if order.windows.len() > WINDOWS_MAX {
         return wrong("a job has at most 24 windows");
     }

@@ -101,6 +101,7 @@ impl World {
             is_draining: false,
             map_version: self.state.durable.map.version,
             schema_digest: Vec::new(),
+            suspects: BTreeSet::new(),
         }
     }
 

@@ -23,6 +23,8 @@ pub(crate) struct Report {
     pub(crate) is_draining: bool,
     pub(crate) map_version: u64,
     pub(crate) schema_digest: Vec<u8>,
+    /// Units that its process before this one died with.
+    pub(crate) suspects: BTreeSet<u64>,
 }
 
 /// What a worker's folder holds.
@@ -192,6 +194,7 @@ impl State {
         live.mounts.clone_from(&report.mounts);
         live.is_owner = report.holdings.is_some();
         live.is_draining = report.is_draining;
+        live.suspects.clone_from(&report.suspects);
         live.shards.clear();
         let Some(holdings) = &report.holdings else { return };
         live.shards.clone_from(&holdings.shards);

@@ -91,10 +91,16 @@ impl State {
         idle.saturating_sub(waiting)
     }
 
+    /// Whether a process died with a unit. What kills its reader must not go to others by a split.
+    fn is_suspect(&self, unit: u64) -> bool {
+        self.live.workers.values().any(|live| live.suspects.contains(&unit))
+    }
+
     fn largest_walks(&self, job: &Job, source: &SourceName, count: usize) -> Vec<u64> {
         let mut walks: Vec<_> = job
             .running_walks()
             .filter(|(_, unit)| unit.task.source() == Some(source))
+            .filter(|(number, _)| !self.is_suspect(*number))
             .filter_map(|(number, unit)| match &unit.task {
                 Task::Walk { root, exclusions, .. } if exclusions.len() < EXCLUSIONS_MAX => {
                     let asked = self.live.asked.get(&number).copied().unwrap_or_default();

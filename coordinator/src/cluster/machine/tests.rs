@@ -1,6 +1,6 @@
 //! Single cases of what the machine decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use shardex_catalog::{RelativePath, ShardId, SourceName, Span};
@@ -49,6 +49,7 @@ fn report(worker: &str, free_slots: u32, units: Vec<UnitReport>) -> Report {
         is_draining: false,
         map_version: 0,
         schema_digest: Vec::new(),
+        suspects: BTreeSet::new(),
     }
 }
 
@@ -398,6 +399,23 @@ fn what_no_worker_reports_is_given_up_on_demand() {
     assert!(case.state.recovery_waits(case.now).is_some(), "there is no ledger");
     case.state.recover(true, case.now);
     assert_eq!(case.state.recovery_waits(case.now), None);
+}
+
+#[test]
+fn what_killed_its_reader_goes_back_to_that_worker_whole() {
+    let (mut case, _, walk) = Case::walking(Options::default());
+    let mut again = report("a", 0, vec![]);
+    (again.session, again.suspects) = (99, BTreeSet::from([walk.unit]));
+    case.say(&again);
+    assert!(case.say(&report("b", 1, vec![])).granted.is_empty(), "it would die, too");
+    again.free_slots = 1;
+    let held = case.say(&again).granted.remove(0);
+    assert_eq!(held.unit, walk.unit);
+    case.say(&report("b", 1, vec![]));
+    (again.free_slots, again.units) = (0, vec![told(&held, None)]);
+    assert!(case.say(&again).split_wanted.is_empty(), "it would die of a part");
+    again.suspects.clear();
+    assert_eq!(case.say(&again).split_wanted, [walk.unit]);
 }
 
 /// Nanoseconds of an hour of some day.
