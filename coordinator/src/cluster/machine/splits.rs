@@ -240,7 +240,7 @@ impl SplitStage {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::time::Duration;
 
     use super::super::state::{Durable, Limits};
@@ -296,6 +296,7 @@ mod tests {
                 is_draining: false,
                 map_version: self.state.durable.map.version,
                 schema_digest: Vec::new(),
+                suspects: BTreeSet::new(),
             };
             self.state.report(&report, self.now).expect("taken");
         }
