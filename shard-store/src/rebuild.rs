@@ -2,12 +2,12 @@
 //!
 //! Whoever opens an archive for writing draws a token and puts it into the ledger, the registry and
 //! the job state. A file whose token differs from the others' was put back from an older copy, or
-//! is new; what it should know is then taken from the shards. A run that dies between the three
-//! causes a rebuild that was not needed, never a missing one.
+//! is new; what it should know is then taken from the shards. The new token is added to all three before
+//! the old one is taken from any, so that a run which dies between them leaves them of one mind.
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use shardex_catalog::{
     Applied, Claim, DirectoryRange, Fence, FileKind, FileName, FileStamp, FileState, Incarnation, KeyPrefix,
     LedgerEntry, RelativePath, ShardId, SourceName, covered,
@@ -27,6 +27,9 @@ use crate::{history, pool};
 
 /// DDL of the table that holds the token.
 pub(crate) const TOKEN_TABLE: &str = "CREATE TABLE token(value INTEGER NOT NULL);\n";
+
+const ADD_TOKEN: &str = "INSERT INTO token(value) VALUES (?1)";
+const KEEP_TOKEN: &str = "DELETE FROM token WHERE value <> ?1";
 
 const CACHE_BYTES: u64 = 8 << 20;
 const FILES_A_CHUNK: usize = 65_536;
@@ -54,11 +57,12 @@ pub(crate) fn heal(
 ) -> Result<Healed, StoreError> {
     let shards = layout.list_shards().map_err(|error| io_error(&layout.shards(), &error))?;
     let files = [(layout.ledger(), &LEDGER), (layout.registry(), &REGISTRY), (layout.jobs(), &STATE)];
-    let mut tokens = [None; 3];
-    for ((path, format), token) in files.iter().zip(&mut tokens) {
-        *token = read_token(path, format, settings)?;
+    let mut tokens = [const { Vec::new() }; 3];
+    for ((path, format), tokens) in files.iter().zip(&mut tokens) {
+        let connection = sqlite::open_writer(path, format, settings, CACHE_BYTES)?;
+        *tokens = tokens_of(&connection).map_err(|error| store_error(path, error))?;
     }
-    let [ledger_is_stale, registry_is_stale, _] = stale(tokens);
+    let [ledger_is_stale, registry_is_stale, _] = stale(&tokens);
 
     let mut healed = Healed::default();
     let needed = if registry_is_stale && !ledger_is_stale && !accept_lost_shards {
@@ -93,7 +97,9 @@ pub(crate) fn heal(
         }
     }
     let token = pool::random_u64().cast_signed();
-    files.iter().try_for_each(|(path, format)| write_token(path, format, settings, token))?;
+    for sql in [ADD_TOKEN, KEEP_TOKEN] {
+        files.iter().try_for_each(|(path, format)| write_token(path, format, settings, sql, token))?;
+    }
     Ok(healed)
 }
 
@@ -107,11 +113,10 @@ fn registry_needs(layout: &Layout, shard: &ShardId) -> StoreError {
     }
 }
 
-/// Which files have a token that the others do not confirm.
-pub(crate) fn stale(tokens: [Option<i64>; 3]) -> [bool; 3] {
-    let agrees =
-        |token: Option<i64>| token.is_some() && tokens.iter().filter(|other| **other == token).count() >= 2;
-    tokens.map(|token| !agrees(token))
+/// Which files have no token that another one confirms.
+pub(crate) fn stale(tokens: &[Vec<i64>; 3]) -> [bool; 3] {
+    let is_confirmed = |token: &i64| tokens.iter().filter(|others| others.contains(token)).count() >= 2;
+    tokens.each_ref().map(|own| !own.iter().any(is_confirmed))
 }
 
 fn heal_from(
@@ -214,36 +219,33 @@ fn restored(row: &rusqlite::Row<'_>, shard: &ShardId) -> rusqlite::Result<(Direc
     Ok((range, entry))
 }
 
+/// The tokens of a file: one, or two where a run died while it changed them.
+pub(crate) fn tokens_of(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
+    let mut statement = connection.prepare("SELECT value FROM token ORDER BY rowid")?;
+    let tokens = statement.query_map([], |row| row.get(0))?;
+    tokens.collect()
+}
+
 /// The token in a file that is read beside whoever writes it.
 pub(crate) fn last_token(state: &Path) -> Result<Option<i64>, StoreError> {
     if !state.exists() {
         return Ok(None);
     }
     let Some(connection) = sqlite::open_reader(state, &STATE, CACHE_BYTES)? else { return Ok(None) };
-    connection
-        .query_row("SELECT value FROM token", [], |row| row.get(0))
-        .optional()
-        .map_err(|error| store_error(state, error))
-}
-
-fn read_token(path: &Path, format: &Format, settings: &SqliteSettings) -> Result<Option<i64>, StoreError> {
-    let connection = sqlite::open_writer(path, format, settings, CACHE_BYTES)?;
-    connection
-        .query_row("SELECT value FROM token", [], |row| row.get(0))
-        .optional()
-        .map_err(|error| store_error(path, error))
+    let tokens = tokens_of(&connection).map_err(|error| store_error(state, error))?;
+    Ok(tokens.last().copied())
 }
 
 fn write_token(
     path: &Path,
     format: &Format,
     settings: &SqliteSettings,
+    sql: &str,
     token: i64,
 ) -> Result<(), StoreError> {
     let mut connection = sqlite::open_writer(path, format, settings, CACHE_BYTES)?;
     sqlite::durably(&mut connection, settings.synchronous, |transaction| {
-        transaction.execute("DELETE FROM token", [])?;
-        transaction.execute("INSERT INTO token(value) VALUES (?1)", [token]).map(drop)
+        transaction.execute(sql, [token]).map(drop)
     })
     .map_err(|error| store_error(path, error))
 }
@@ -255,15 +257,22 @@ mod tests {
     #[test]
     fn the_file_that_nobody_confirms_is_stale() {
         for (tokens, expected) in [
-            ([Some(1), Some(1), Some(1)], [false, false, false]),
-            ([None, Some(1), Some(1)], [true, false, false]),
-            ([Some(2), Some(1), Some(1)], [true, false, false]),
-            ([Some(1), None, Some(1)], [false, true, false]),
-            ([Some(1), Some(1), None], [false, false, true]),
-            ([Some(1), Some(2), Some(3)], [true, true, true]),
-            ([None, None, None], [true, true, true]),
+            ([&[1][..], &[1], &[1]], [false, false, false]),
+            ([&[], &[1], &[1]], [true, false, false]),
+            ([&[2], &[1], &[1]], [true, false, false]),
+            ([&[1], &[], &[1]], [false, true, false]),
+            ([&[1], &[1], &[]], [false, false, true]),
+            ([&[1], &[2], &[3]], [true, true, true]),
+            ([&[], &[], &[]], [true, true, true]),
+            // Runs that died while they added their token, and while they took the old one away.
+            ([&[1, 2], &[1], &[1]], [false, false, false]),
+            ([&[1, 2], &[1, 2], &[1]], [false, false, false]),
+            ([&[2], &[1, 2], &[1, 2]], [false, false, false]),
+            ([&[2], &[2], &[1, 2]], [false, false, false]),
+            ([&[0], &[1, 2], &[1]], [true, false, false]),
         ] {
-            assert_eq!(stale(tokens), expected, "{tokens:?}");
+            let tokens = tokens.map(<[i64]>::to_vec);
+            assert_eq!(stale(&tokens), expected, "{tokens:?}");
         }
     }
 }

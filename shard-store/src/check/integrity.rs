@@ -82,11 +82,11 @@ impl ReadArchive {
     fn check_tokens(&self, watch: &mut dyn Watch) {
         let layout = self.layout();
         let files = [(layout.jobs(), &STATE), (layout.ledger(), &LEDGER), (layout.registry(), &REGISTRY)];
-        let token = |(path, format): &(PathBuf, &'static Format)| {
-            let connection = sqlite::open_reader(path, format, CACHE_BYTES).ok()??;
-            connection.query_row("SELECT value FROM token", [], |row| row.get::<_, i64>(0)).ok()
-        };
-        let stale = rebuild::stale([token(&files[0]), token(&files[1]), token(&files[2])]);
+        let tokens = files.each_ref().map(|(path, format): &(PathBuf, &'static Format)| {
+            let connection = sqlite::open_reader(path, format, CACHE_BYTES).ok().flatten();
+            connection.and_then(|connection| rebuild::tokens_of(&connection).ok()).unwrap_or_default()
+        });
+        let stale = rebuild::stale(&tokens);
         for ((path, _), _) in files.iter().zip(stale).filter(|(_, is_stale)| *is_stale) {
             let detail = "it is not of the same time as the others: a copy was put back, or it is new";
             watch.found(Finding::at(Kind::Token, label(path), detail));
