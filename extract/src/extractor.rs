@@ -224,7 +224,8 @@ impl Extractor {
         self.begin();
         self.store_meta(&opened.meta);
         let is_explicit = opened.encoding.is_explicit;
-        scan::data_set(window, &mut self.raw, opened.data_set_at, is_explicit, &wanted().nodes).ok()?;
+        let (raw, before) = (&mut self.raw, &self.raw_before);
+        scan::data_set(window, raw, before, opened.data_set_at, is_explicit, &wanted().nodes).ok()?;
         let extracted = self.conclude(&opened, Ok(()), window.size(), FileKind::Dicom, domain);
         self.meta = opened.meta;
         Some(extracted)

@@ -13,7 +13,7 @@ use shardex_catalog::{
 };
 
 use crate::charset::{Charset, DefaultCharset};
-use crate::likeness::{Counts, HEADER_LEVELS, Likeness, level_bit};
+use crate::likeness::{HEADER_LEVELS, Likeness, level_bit};
 use crate::normalise::{self, Normal};
 use crate::radiopharmaceutical;
 use crate::raw::{RawValue, RawValues};
@@ -35,7 +35,6 @@ pub(crate) struct Decoding<'a> {
 
 /// What the file before gave; headers and what was noticed of their values by level.
 struct Before {
-    counts: Counts,
     /// It says what the doses of items count.
     sop_class_uid: String,
     headers: [Arc<Header>; HEADER_LEVELS.len()],
@@ -92,8 +91,7 @@ impl Memo {
         warnings: &mut Warnings,
     ) -> Arc<Header> {
         let before = self.before.take().filter(|before| before.headers[0].domain() == domain);
-        let counts_before = before.as_ref().map(|before| before.counts).unwrap_or_default();
-        let likeness = Likeness::of(decoding.raw, raw_before, &counts_before, &self.level_bits);
+        let likeness = Likeness::of(decoding.raw, raw_before, &self.level_bits);
         let is_of_class =
             |before: &Before| decoding.raw.items.is_empty() || before.sop_class_uid == decoding.sop_class_uid;
         let before = match before {
@@ -128,7 +126,6 @@ impl Memo {
             found
         });
         Before {
-            counts: likeness.counts,
             sop_class_uid: decoding.sop_class_uid.to_owned(),
             warnings: [study.1, series.1, stack.1],
             headers: [study.0, series.0, stack.0],

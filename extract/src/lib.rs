@@ -16,6 +16,7 @@ mod normalise;
 mod nuclides;
 mod odd;
 mod open;
+mod outline;
 mod radiopharmaceutical;
 mod raw;
 mod readable;

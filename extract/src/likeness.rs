@@ -17,46 +17,43 @@ pub(crate) const fn level_bit(level: Level) -> u8 {
     1 << level as u8
 }
 
-/// How many values a file has of each of [`HEADER_LEVELS`].
-pub(crate) type Counts = [u16; HEADER_LEVELS.len()];
-
 /// What one look at a file found.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Likeness {
-    pub(crate) counts: Counts,
     different: u8,
 }
 
 impl Likeness {
-    /// Compares a file with the one before, which had `counts_before` values; `level_bits` are the levels of
-    /// each slot.
-    pub(crate) fn of(raw: &RawValues, before: &RawValues, counts_before: &Counts, level_bits: &[u8]) -> Self {
-        let mut found = Self::default();
+    /// Compares a file with the one before; `level_bits` are the levels of each slot.
+    pub(crate) fn of(raw: &RawValues, before: &RawValues, level_bits: &[u8]) -> Self {
+        let mut different = 0;
         if raw.charset(0) != before.charset(0) {
-            found.different = ALL;
+            different = ALL;
         }
         if !are_items_equal(raw, before) {
-            found.different |= WITH_ITEMS;
+            different |= WITH_ITEMS;
         }
-        for slot in raw.filled() {
-            let bits = level_bits[usize::from(slot.0)] & ALL;
-            if bits == 0 {
-                continue;
+        let mut look_for = |slots: &[Slot], is_alike: &dyn Fn(Slot) -> bool| {
+            for slot in slots {
+                let bits = level_bits[usize::from(slot.0)] & ALL;
+                if different & bits != bits && !is_alike(*slot) {
+                    different |= bits;
+                }
             }
-            for (level, count) in HEADER_LEVELS.into_iter().zip(&mut found.counts) {
-                *count += u16::from(bits & level_bit(level) != 0);
+        };
+        let is_equal = |slot| is_slot_equal(raw, before, slot);
+        let is_there = |slot| raw.get(slot).is_some();
+        match raw.news() {
+            Some(news) => {
+                parts(raw.filled(), &news.anew).for_each(|slots| look_for(slots, &is_equal));
+                parts(before.filled(), &news.gone).for_each(|slots| look_for(slots, &is_there));
             }
-            if !is_slot_equal(raw, before, *slot) {
-                found.different |= bits;
+            None => {
+                look_for(raw.filled(), &is_equal);
+                look_for(before.filled(), &is_there);
             }
         }
-        // Equal values in equal number: the file before has no others.
-        for (at, level) in HEADER_LEVELS.into_iter().enumerate() {
-            if found.counts[at] != counts_before[at] {
-                found.different |= level_bit(level);
-            }
-        }
-        found
+        Self { different }
     }
 
     /// Whether a level has the values that it had in the file before.
@@ -68,6 +65,10 @@ impl Likeness {
     pub(crate) fn is_all_equal(self) -> bool {
         self.different == 0
     }
+}
+
+fn parts<'s>(slots: &'s [Slot], of: &'s [(u32, u32)]) -> impl Iterator<Item = &'s [Slot]> {
+    of.iter().map(|(from, to)| &slots[*from as usize..*to as usize])
 }
 
 fn is_slot_equal(raw: &RawValues, before: &RawValues, slot: Slot) -> bool {
@@ -113,8 +114,7 @@ mod tests {
     }
 
     fn equal(now: &RawValues, before: &RawValues) -> [bool; 3] {
-        let counts = Likeness::of(before, before, &Counts::default(), &LEVEL_BITS).counts;
-        let found = Likeness::of(now, before, &counts, &LEVEL_BITS);
+        let found = Likeness::of(now, before, &LEVEL_BITS);
         assert_eq!(found.is_all_equal(), HEADER_LEVELS.iter().all(|level| found.is_equal(*level)));
         HEADER_LEVELS.map(|level| found.is_equal(level))
     }

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::raw::RawValues;
+
 /// Bytes of the first read: enough for the header of most files, and for its digest.
 pub(crate) const FIRST_BYTES: usize = 8 << 10;
 /// Bytes that one look may ask for; longer values are cut to it.
@@ -72,17 +74,22 @@ impl<'a, R: ReadAt + ?Sized> Window<'a, R> {
         self.buffer
     }
 
+    /// Where the bytes in memory begin, and these.
+    pub(crate) fn piece(&self) -> (u64, &[u8]) {
+        (self.start, self.buffer)
+    }
+
+    /// Leaves the first bytes to the values that stand in them, for those of another file: nothing is in memory then.
+    pub(crate) fn swap_first(&mut self, raw: &mut RawValues) {
+        raw.swap_first(self.buffer);
+        self.start = u64::MAX;
+    }
+
     /// The head of an element at an offset, if all of it is in memory.
     #[inline]
     pub(crate) fn held(&self, offset: u64) -> Option<&[u8; 12]> {
         let from = usize::try_from(offset.checked_sub(self.start)?).ok()?;
         self.buffer.get(from..)?.first_chunk()
-    }
-
-    /// What is in memory from an offset on.
-    pub(crate) fn rest(&self, offset: u64) -> &[u8] {
-        let from = offset.checked_sub(self.start).and_then(|from| usize::try_from(from).ok());
-        from.and_then(|from| self.buffer.get(from..)).unwrap_or(&[])
     }
 
     /// Moves to an offset, and reads at least `n` bytes there, at most [`LOOK_MAX`]; false if they are

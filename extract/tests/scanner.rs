@@ -14,6 +14,8 @@ const VRS: &[&[u8; 2]] = &[b"SQ", b"UN", b"OB", b"US", b"XX", b"UT", b"LO", b"ZZ
 const LENGTHS: &[u32] = &[0, 1, 2, 3, 8, 0xFF, 0x1_0000, 0x7FFF_FFFF, 0xFFFF_FFFE, 0xFFFF_FFFF];
 const MUTATIONS_OF_SYNTHETIC: usize = 60_000;
 const MUTATIONS_OF_A_REAL_FILE: usize = 20;
+const MUTATIONS_IN_A_ROW: usize = 12;
+const SLICES: usize = 4000;
 
 /// Both readers, each with its own memory of the files before.
 struct Readers {
@@ -86,6 +88,76 @@ fn a_file_may_end_anywhere() {
     }
 }
 
+/// What is alike in the file before is not parsed again: values that are longer, shorter, more or fewer must not go
+/// unnoticed.
+#[test]
+fn slices_of_a_series_are_read_alike() {
+    let mut readers = Readers::new();
+    let mut random = Random(0x5EED_0003);
+    for (vrs, lengths) in [
+        (Vrs::Explicit, Lengths::Defined),
+        (Vrs::Explicit, Lengths::Undefined),
+        (Vrs::Implicit, Lengths::Defined),
+    ] {
+        for n in 0..SLICES {
+            let slice = slice(&mut random, vrs, lengths);
+            assert!(readers.compare(&part10(&slice), &format!("slice {n}")), "slice {n} is left to the walker");
+        }
+    }
+}
+
+/// A data set of elements that are there or not, wanted or not, with values of this length or that.
+fn slice(random: &mut Random, vrs: Vrs, lengths: Lengths) -> Writer {
+    const ELEMENTS: &[(u32, &str)] = &[
+        (0x0008_0005, "CS"),
+        (0x0008_0012, "DA"),
+        (0x0008_0016, "UI"),
+        (0x0008_0018, "UI"),
+        (0x0008_0020, "DA"),
+        (0x0008_0060, "CS"),
+        (0x0008_0070, "LO"),
+        (0x0008_1030, "LO"),
+        (0x0008_1140, "SQ"),
+        (0x0009_1001, "LO"),
+        (0x0010_0010, "PN"),
+        (0x0010_0020, "LO"),
+        (0x0018_0050, "DS"),
+        (0x0019_1001, "LO"),
+        (0x0020_000D, "UI"),
+        (0x0020_000E, "UI"),
+        (0x0020_0013, "IS"),
+        (0x0020_0032, "DS"),
+        (0x0021_1001, "LO"),
+        (0x0054_0016, "SQ"),
+        (0x7777_1001, "LO"),
+    ];
+    let mut to = Writer::new(vrs, lengths);
+    for (tag, vr) in ELEMENTS {
+        if *vr != "UI" && random.below(8) == 0 {
+            continue;
+        }
+        // Mostly one value, sometimes another.
+        let choice = if random.below(5) == 0 { random.below(4) } else { 0 };
+        if *vr == "SQ" {
+            let mut item = to.item();
+            item.text(0x0008_1150, "UI", ["2.25.1", "2.25.2", "2.25.3333", ""][choice])
+                .text(0x0018_0031, "LO", ["FDG", "FDG", "Choline", ""][choice]);
+            to.sequence(*tag, &vec![item; 1 + choice % 2]);
+        } else {
+            let text = match *vr {
+                "UI" => ["2.25.1", "2.25.2", "2.25.3333", "2.25.4"][choice],
+                "CS" if *tag == 0x0008_0005 => ["ISO_IR 100", "ISO_IR 192", "ISO_IR 144", ""][choice],
+                "PN" => ["M\u{fc}ller", "Muster", "Muster^Anna", ""][choice],
+                "DA" => ["20190304", "20190305", "today", ""][choice],
+                _ => ["1", "2", "3333", ""][choice],
+            };
+            to.text(*tag, vr, text);
+        }
+    }
+    to.bytes(0x7FE0_0010, "OW", &[1; 64]);
+    to
+}
+
 #[test]
 fn what_is_not_tidy_is_left_to_the_walker() {
     let mut readers = Readers::new();
@@ -115,8 +187,12 @@ fn mutations_of_tidy_files_are_read_alike() {
     let files: Vec<_> = tidy_files().into_iter().filter(|file| file.len() < 16 << 10).collect();
     let mut readers = Readers::new();
     let mut random = Random(0x5EED_0001);
+    let mut base = Vec::new();
     for n in 0..MUTATIONS_OF_SYNTHETIC {
-        let base = random.pick(&files).clone();
+        // Files that follow each other differ in a little, as slices of a series do.
+        if n % MUTATIONS_IN_A_ROW == 0 {
+            base.clone_from(random.pick(&files));
+        }
         let mutated = mutated(&mut random, &base, &files);
         readers.compare(&mutated, &format!("mutation {n}"));
     }

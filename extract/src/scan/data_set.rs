@@ -3,6 +3,7 @@
 use shardex_catalog::{Tag, Vr, WarningClass};
 
 use super::NotUnderstood;
+use super::again::Again;
 use super::element::{self, Class, DEPTH_MAX, Head, ITEM, ITEM_END, SEQUENCE_END, UNDEFINED};
 use crate::raw::{ItemValue, RawValue, RawValues};
 use crate::source::{FIRST_BYTES, LOOK_MAX, ReadAt, Window};
@@ -13,45 +14,64 @@ const PIXEL_DATA: [Tag; 3] = [0x7FE0_0008, 0x7FE0_0009, 0x7FE0_0010];
 /// Elements of a tidy file; one with more is left to the walker, which has its own bound.
 const ELEMENTS_MAX: u32 = 100_000;
 
-/// Scans a data set that begins at `at`.
+/// Scans a data set that begins at `at`. What is there as in the file `before` is not parsed again.
 pub(crate) fn data_set<R: ReadAt + ?Sized>(
     window: &mut Window<'_, R>,
     raw: &mut RawValues,
+    before: &RawValues,
     at: u64,
     is_explicit: bool,
     nodes: &[Node],
 ) -> Result<(), NotUnderstood> {
-    let mut scanner = Scanner { raw, is_explicit, seen: 0 };
-    let mut place = Place { at, nodes, before: 0 };
     let size = window.size();
+    let mut again = Again::new(raw, before, at, is_explicit);
+    let mut scanner = Scanner { raw, is_explicit, is_in_place: true, seen: 0 };
+    let mut place = Place { at, nodes, before: 0 };
     loop {
-        match scanner.piece(window.rest(place.at), size, &mut place)? {
-            Piece::End => return Ok(()),
+        if scanner.is_in_place {
+            again.pass(window.first(), &mut scanner, &mut place, nodes);
+        }
+        let (begin, bytes) = window.piece();
+        match scanner.next(bytes, begin, size, &mut place)? {
+            Step::Wanted if scanner.is_in_place => again.follow(&mut scanner, &place),
+            Step::Wanted => {}
+            Step::End => break,
             // Only values of the index are looked at whole, and those may be as long as a look.
-            Piece::Needs(bytes) if bytes <= LOOK_MAX => {
+            Step::Needs(bytes) if bytes <= LOOK_MAX => {
+                if scanner.is_in_place {
+                    scanner.raw.copy_first(window.first());
+                    scanner.is_in_place = false;
+                }
                 if !window.extend(place.at, bytes) {
                     return Err(NotUnderstood);
                 }
             }
-            Piece::Needs(_) => return Err(NotUnderstood),
+            Step::Needs(_) => return Err(NotUnderstood),
         }
     }
+    again.end(scanner.raw);
+    if scanner.is_in_place {
+        window.swap_first(scanner.raw);
+    }
+    Ok(())
 }
 
-/// How a piece ended.
-enum Piece {
-    /// So did the header.
+/// How far a scan came.
+enum Step {
+    /// A wanted element was taken.
+    Wanted,
+    /// The header ended.
     End,
     /// More bytes are needed from the place reached.
     Needs(usize),
 }
 
 /// Where a scan is at the top level.
-struct Place<'n> {
-    at: u64,
+pub(super) struct Place<'n> {
+    pub(super) at: u64,
     /// What is wanted from here on.
-    nodes: &'n [Node],
-    before: Tag,
+    pub(super) nodes: &'n [Node],
+    pub(super) before: Tag,
 }
 
 #[derive(Clone, Copy)]
@@ -71,18 +91,25 @@ struct Scope {
 
 const TOP: Scope = Scope { kept: None, is_first: true, depth: 0 };
 
-struct Scanner<'a> {
-    raw: &'a mut RawValues,
+pub(super) struct Scanner<'a> {
+    pub(super) raw: &'a mut RawValues,
     is_explicit: bool,
-    seen: u32,
+    /// What is scanned are the first bytes of the file, where values may stay.
+    is_in_place: bool,
+    pub(super) seen: u32,
 }
 
 impl Scanner<'_> {
-    /// Scans elements of the top level in a piece of the file that begins at `place`.
-    fn piece(&mut self, bytes: &[u8], size: u64, place: &mut Place<'_>) -> Result<Piece, NotUnderstood> {
-        let begin = place.at;
+    /// Scans elements of the top level up to the next wanted one, in bytes of the file that begin at `begin`.
+    fn next(
+        &mut self,
+        bytes: &[u8],
+        begin: u64,
+        size: u64,
+        place: &mut Place<'_>,
+    ) -> Result<Step, NotUnderstood> {
         let left = size - begin;
-        let mut at = 0;
+        let mut at = usize::try_from(place.at - begin).unwrap_or(usize::MAX);
         loop {
             let until = place.nodes.first().map_or(BULK, |node| node.tag.min(BULK));
             let (passed_to, last, passed) = if self.is_explicit {
@@ -94,11 +121,11 @@ impl Scanner<'_> {
             self.seen += passed;
             place.at = begin + at as u64;
             if at as u64 == left {
-                return Ok(Piece::End);
+                return Ok(Step::End);
             }
             let is_all = bytes.len() as u64 >= left;
             let Some(head) = element::head(bytes, at, self.is_explicit)? else {
-                return if is_all { Err(NotUnderstood) } else { Ok(Piece::Needs(FIRST_BYTES)) };
+                return if is_all { Err(NotUnderstood) } else { Ok(Step::Needs(FIRST_BYTES)) };
             };
             self.count()?;
             if head.tag <= place.before || head.tag >> 16 == 0xFFFE {
@@ -106,14 +133,14 @@ impl Scanner<'_> {
             }
             if head.tag >= BULK {
                 self.bulk(&head, left);
-                return Ok(Piece::End);
+                return Ok(Step::End);
             }
             let node = wanted(&mut place.nodes, head.tag);
             let end = if head.length == UNDEFINED {
                 match self.undefined_end(bytes, &head)? {
                     Some(end) => end,
                     // A sequence without a length is read again from its head, in the largest piece.
-                    None if !is_all && bytes.len() - at < LOOK_MAX => return Ok(Piece::Needs(LOOK_MAX)),
+                    None if !is_all && bytes.len() - at < LOOK_MAX => return Ok(Step::Needs(LOOK_MAX)),
                     None => return Err(NotUnderstood),
                 }
             } else {
@@ -124,15 +151,16 @@ impl Scanner<'_> {
             }
             if let Some(node) = node {
                 if end > bytes.len() {
-                    return Ok(Piece::Needs(end - at));
+                    return Ok(Step::Needs(end - at));
                 }
                 self.wanted(&bytes[..end], &head, node, TOP)?;
+                (place.before, place.at) = (head.tag, begin + end as u64);
+                return Ok(Step::Wanted);
             }
-            place.before = head.tag;
+            (place.before, place.at) = (head.tag, begin + end as u64);
             at = end;
             if at > bytes.len() {
-                place.at = begin + at as u64;
-                return Ok(if at as u64 == left { Piece::End } else { Piece::Needs(FIRST_BYTES) });
+                return Ok(if at as u64 == left { Step::End } else { Step::Needs(FIRST_BYTES) });
             }
         }
     }
@@ -164,14 +192,23 @@ impl Scanner<'_> {
         }
         if vr == Vr::SQ {
             if let Some(slot) = node.slot.filter(|_| scope.is_first) {
-                let present = self.raw.store(Vr::SQ, 0, false, &[]);
+                let present = self.value(Vr::SQ, bytes, bytes.len());
                 self.raw.set(slot, present);
             }
             return self.sequence(bytes, head, node, scope);
         }
-        let value = self.raw.store(vr, 0, false, &bytes[head.value_at..]);
+        let value = self.value(vr, bytes, head.value_at);
         self.keep(node, scope, value);
         Ok(())
+    }
+
+    /// The value that stands from `at` to the end of `bytes`.
+    fn value(&mut self, vr: Vr, bytes: &[u8], at: usize) -> RawValue {
+        if self.is_in_place {
+            RawValue::in_place(vr, at, bytes.len() - at)
+        } else {
+            self.raw.store(vr, 0, false, &bytes[at..])
+        }
     }
 
     fn keep(&mut self, node: &Node, scope: Scope, value: RawValue) {

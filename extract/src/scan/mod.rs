@@ -6,6 +6,7 @@
 //! warnings (but for pixel data cut short), repairs or sniffing; where it answers, it answers as the
 //! walker does, which a differential test and a fuzzer hold it to.
 
+mod again;
 mod data_set;
 mod element;
 mod meta;
