@@ -1,10 +1,13 @@
 //! One value of an attribute.
 
+use compact_str::CompactString;
+
 /// A value of one column. NULL (absent, empty) is the absence of a `Value`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// UTF-8, padding removed, several values joined by a backslash; never empty.
-    Text(Box<str>),
+    /// UTF-8, padding removed, several values joined by a backslash; never empty. Most of a file's are
+    /// short: those up to 24 bytes need no memory of their own, which readers would get and writers give back.
+    Text(CompactString),
     /// Whole number.
     Integer(i64),
     /// Finite number.
