@@ -101,7 +101,10 @@ fn slices_of_a_series_are_read_alike() {
     ] {
         for n in 0..SLICES {
             let slice = slice(&mut random, vrs, lengths);
-            assert!(readers.compare(&part10(&slice), &format!("slice {n}")), "slice {n} is left to the walker");
+            assert!(
+                readers.compare(&part10(&slice), &format!("slice {n}")),
+                "slice {n} is left to the walker"
+            );
         }
     }
 }
@@ -140,8 +143,11 @@ fn slice(random: &mut Random, vrs: Vrs, lengths: Lengths) -> Writer {
         let choice = if random.below(5) == 0 { random.below(4) } else { 0 };
         if *vr == "SQ" {
             let mut item = to.item();
-            item.text(0x0008_1150, "UI", ["2.25.1", "2.25.2", "2.25.3333", ""][choice])
-                .text(0x0018_0031, "LO", ["FDG", "FDG", "Choline", ""][choice]);
+            item.text(0x0008_1150, "UI", ["2.25.1", "2.25.2", "2.25.3333", ""][choice]).text(
+                0x0018_0031,
+                "LO",
+                ["FDG", "FDG", "Choline", ""][choice],
+            );
             to.sequence(*tag, &vec![item; 1 + choice % 2]);
         } else {
             let text = match *vr {
