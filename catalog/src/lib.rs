@@ -20,6 +20,7 @@ mod placement;
 pub mod query;
 mod span;
 mod state;
+mod store_id;
 mod time_window;
 mod uid;
 mod uid_names;
@@ -46,6 +47,7 @@ pub use partition::{
 pub use placement::{Placed, Placement};
 pub use span::Span;
 pub use state::{FileKind, FileState, Reason, WarningClass, Warnings};
+pub use store_id::{StoreFile, StoreId};
 pub use time_window::{InvalidTimeWindow, TimeWindow};
 pub use uid::PackedUid;
 pub use uid_names::uid_name;

@@ -1,20 +1,24 @@
 //! Who may use the stores of this process now.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use shardex_catalog::ShardId;
+use shardex_catalog::{ShardId, StoreId};
 use shardex_proto::Fault;
 use shardex_proto::v1::error_detail::Reason;
-use shardex_seams::Clock;
+use shardex_seams::{Clock, StoreError};
 use tokio::sync::{Notify, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock as AsyncRwLock};
 
 use crate::map::Map;
 use crate::sessions::{NoBegin, Permit, Sessions, Table};
 
-/// Held while a shard may change, or is opened to be written.
-type Use = OwnedRwLockReadGuard<()>;
+/// Held while a store may change, or a shard is opened to be written: it does not leave meanwhile.
+#[derive(Debug)]
+pub struct Use {
+    _guard: OwnedRwLockReadGuard<()>,
+}
 
 /// Guards the stores of an owner: they serve while its lease holds, what is its own, to units that began.
 pub struct Gate {
@@ -24,17 +28,19 @@ pub struct Gate {
     /// A unit wants to begin that the leader has not spoken of yet.
     table_wanted: Notify,
     owned: RwLock<Owned>,
-    uses: Mutex<HashMap<ShardId, Arc<AsyncRwLock<()>>>>,
-    /// Shards whose last pass has begun, with the number of the move: nobody writes them.
-    leaving: Mutex<HashMap<ShardId, (u64, OwnedRwLockWriteGuard<()>)>>,
-    /// Shards that have arrived and are not in their place yet.
-    arriving: RwLock<HashSet<ShardId>>,
+    uses: Mutex<HashMap<StoreId, Arc<AsyncRwLock<()>>>>,
+    /// Stores whose last pass has begun, with the number of the move: nobody writes them.
+    leaving: Mutex<HashMap<StoreId, (u64, OwnedRwLockWriteGuard<()>)>>,
+    /// Stores that have arrived and are not in their place yet.
+    arriving: RwLock<HashSet<StoreId>>,
+    /// The `home_begun` of a map for which what ledger and registry held before is out of the way.
+    begun: AtomicU64,
 }
 
 /// The right to write once.
 pub(crate) struct Pass {
     _permit: Permit,
-    _use: Option<Use>,
+    _use: Use,
 }
 
 /// Nobody uses a shard as its writer does while this lives.
@@ -57,6 +63,21 @@ pub(crate) enum Store<'a> {
     Home,
 }
 
+impl Store<'_> {
+    fn id(self) -> StoreId {
+        match self {
+            Self::Shard(shard) => shard.into(),
+            Self::Home => StoreId::Home,
+        }
+    }
+}
+
+impl<'a> From<&'a StoreId> for Store<'a> {
+    fn from(store: &'a StoreId) -> Self {
+        store.shard().map_or(Self::Home, Self::Shard)
+    }
+}
+
 impl Gate {
     /// A gate that lets nobody in before it has heard of the leader.
     #[must_use]
@@ -70,6 +91,7 @@ impl Gate {
             uses: Mutex::default(),
             leaving: Mutex::default(),
             arriving: RwLock::default(),
+            begun: AtomicU64::new(0),
         }
     }
 
@@ -87,7 +109,7 @@ impl Gate {
         owned.until = until;
         let Some(map) = map else { return };
         // Writes go on where a move was called off. Where it is done, the map names another owner.
-        self.leaving().retain(|shard, (number, _)| is_move(&map, shard, *number));
+        self.leaving().retain(|store, (number, _)| is_move(&map, store, *number));
         owned.map = Arc::new(map);
     }
 
@@ -97,14 +119,20 @@ impl Gate {
         Arc::clone(&self.owned.read().unwrap_or_else(PoisonError::into_inner).map)
     }
 
-    /// Says that a shard comes: it is not served before it is in its place, whatever the map says.
-    pub fn expect(&self, shard: &ShardId) {
-        self.arriving.write().unwrap_or_else(PoisonError::into_inner).insert(shard.clone());
+    /// Says that a store comes: it is not served before it is in its place, whatever the map says.
+    pub fn expect(&self, store: &StoreId) {
+        self.arriving.write().unwrap_or_else(PoisonError::into_inner).insert(store.clone());
     }
 
-    /// Keeps only these of the shards that are expected.
-    pub fn keep_expecting(&self, is_expected: impl Fn(&ShardId) -> bool) {
+    /// Keeps only these of the stores that are expected.
+    pub fn keep_expecting(&self, is_expected: impl Fn(&StoreId) -> bool) {
         self.arriving.write().unwrap_or_else(PoisonError::into_inner).retain(is_expected);
+    }
+
+    /// Says that ledger and registry may be served by a map of this `home_begun`: what they held before that is out of
+    /// the way.
+    pub fn has_begun(&self, home_begun: u64) {
+        self.begun.fetch_max(home_begun, Ordering::Relaxed);
     }
 
     /// Waits until nothing is written any more by units that are over.
@@ -123,60 +151,68 @@ impl Gate {
     /// # Cancel safety
     /// Nothing is lost.
     pub async fn still(&self, shard: &ShardId) -> Still {
-        Still { _guard: self.lock_of(shard).write_owned().await }
+        Still { _guard: self.lock_of(&shard.into()).write_owned().await }
     }
 
-    /// Whether a shard is about to leave, so that the leader's next word is urgent.
+    /// Lets this process write ledger and registry without a unit's session.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`] while they are not its own, or leave.
+    pub fn use_home(&self) -> Result<Use, StoreError> {
+        self.hold(Store::Home).map_err(|fault| crate::status::back(fault, &self.worker))
+    }
+
+    /// Whether a store is about to leave, so that the leader's next word is urgent.
     #[must_use]
     pub fn is_handing_over(&self) -> bool {
         !self.leaving().is_empty()
     }
 
-    /// Looks whether the map wants a shard moved so.
-    pub(crate) fn moves(&self, shard: &ShardId, to: &str, number: u64) -> Result<(), Fault> {
-        self.read(Store::Shard(shard))?;
+    /// Looks whether the map wants a store moved so.
+    pub(crate) fn moves(&self, store: &StoreId, to: &str, number: u64) -> Result<(), Fault> {
+        self.read(store.into())?;
         let owned = self.owned.read().unwrap_or_else(PoisonError::into_inner);
-        match owned.map.moves.get(shard) {
+        match owned.map.moves.get(store) {
             Some(known) if known.to == to && known.number == number => Ok(()),
             _ => Err(self.not_now("knows of no such move")),
         }
     }
 
-    /// Lets nobody write a shard until the map says how its move ended. Waits for writes under way.
-    pub(crate) async fn pause(&self, shard: &ShardId, to: &str, number: u64) -> Result<(), Fault> {
-        let is_paused = |leaving: &HashMap<ShardId, (u64, _)>| {
-            leaving.get(shard).is_some_and(|(paused, _)| *paused == number)
+    /// Lets nobody write a store until the map says how its move ended. Waits for writes under way.
+    pub(crate) async fn pause(&self, store: &StoreId, to: &str, number: u64) -> Result<(), Fault> {
+        let is_paused = |leaving: &HashMap<StoreId, (u64, _)>| {
+            leaving.get(store).is_some_and(|(paused, _)| *paused == number)
         };
         if is_paused(&self.leaving()) {
             return Ok(());
         }
-        let guard = self.lock_of(shard).write_owned().await;
-        self.leaving().insert(shard.clone(), (number, guard));
+        let guard = self.lock_of(store).write_owned().await;
+        self.leaving().insert(store.clone(), (number, guard));
         // Called off meanwhile, it would stay so for ever.
-        let wanted = self.moves(shard, to, number);
+        let wanted = self.moves(store, to, number);
         if wanted.is_err() {
-            self.leaving().remove(shard);
+            self.leaving().remove(store);
         }
         wanted
     }
 
-    fn leaving(&self) -> std::sync::MutexGuard<'_, HashMap<ShardId, (u64, OwnedRwLockWriteGuard<()>)>> {
+    fn leaving(&self) -> std::sync::MutexGuard<'_, HashMap<StoreId, (u64, OwnedRwLockWriteGuard<()>)>> {
         self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock_of(&self, shard: &ShardId) -> Arc<AsyncRwLock<()>> {
+    fn lock_of(&self, store: &StoreId) -> Arc<AsyncRwLock<()>> {
         let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(uses.entry(shard.clone()).or_default())
+        Arc::clone(uses.entry(store.clone()).or_default())
     }
 
-    /// Lets somebody use a shard as its writer does. The shard does not leave while that is held.
-    pub(crate) fn hold(&self, shard: &ShardId) -> Result<Use, Fault> {
-        self.read(Store::Shard(shard))?;
-        let held = self.lock_of(shard).try_read_owned();
-        let held = held.map_err(|_| self.not_now("is handing the shard over"))?;
+    /// Lets somebody use a store as its writer does. The store does not leave while that is held.
+    pub(crate) fn hold(&self, store: Store<'_>) -> Result<Use, Fault> {
+        self.read(store)?;
+        let held = self.lock_of(&store.id()).try_read_owned();
+        let held = held.map_err(|_| self.not_now("is handing over what is asked for"))?;
         // Again: between the two it may have gone.
-        self.read(Store::Shard(shard))?;
-        Ok(held)
+        self.read(store)?;
+        Ok(Use { _guard: held })
     }
 
     /// Waits until a unit wants to begin that the last table is too old for: it begins as soon as the
@@ -212,13 +248,7 @@ impl Gate {
         store: Store<'_>,
     ) -> Result<Pass, Fault> {
         let writer = writer.unwrap_or_default();
-        let held = match store {
-            Store::Shard(shard) => Some(self.hold(shard)?),
-            Store::Home => {
-                self.read(store)?;
-                None
-            }
-        };
+        let held = self.hold(store)?;
         let permit = self.sessions().enter(writer.unit, writer.fence).ok_or_else(fenced)?;
         Ok(Pass { _permit: permit, _use: held })
     }
@@ -227,20 +257,16 @@ impl Gate {
     pub(crate) fn read(&self, store: Store<'_>) -> Result<(), Fault> {
         self.serves()?;
         let owned = self.owned.read().unwrap_or_else(PoisonError::into_inner);
-        let owner = match store {
-            Store::Shard(shard) => owned.map.shards.get(shard),
-            Store::Home => owned.map.home.as_ref(),
-        };
-        if owner != Some(&self.worker) {
+        let id = store.id();
+        if owned.map.owner(&id) != Some(&*self.worker) {
             return Err(self.not_now("does not own what is asked for, as far as it knows"));
         }
-        let arriving = self.arriving.read().unwrap_or_else(PoisonError::into_inner);
-        match store {
-            Store::Shard(shard) if arriving.contains(shard) => {
-                Err(self.not_now("has just got the shard, and is putting it in its place"))
-            }
-            _ => Ok(()),
+        let is_arriving = self.arriving.read().unwrap_or_else(PoisonError::into_inner).contains(&id);
+        let has_begun = id != StoreId::Home || self.begun.load(Ordering::Relaxed) >= owned.map.home_begun;
+        if is_arriving || !has_begun {
+            return Err(self.not_now("has just got what is asked for, and is putting it in its place"));
         }
+        Ok(())
     }
 
     fn sessions(&self) -> std::sync::MutexGuard<'_, Sessions> {
@@ -263,8 +289,8 @@ impl Gate {
     }
 }
 
-fn is_move(map: &Map, shard: &ShardId, number: u64) -> bool {
-    map.moves.get(shard).is_some_and(|known| known.number == number)
+fn is_move(map: &Map, store: &StoreId, number: u64) -> bool {
+    map.moves.get(store).is_some_and(|known| known.number == number)
 }
 
 fn fenced() -> Fault {

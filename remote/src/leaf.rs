@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use shardex_catalog::{Cell, LeafQuery, LeafSearch, Predicate, ShardId};
+use shardex_catalog::{Cell, LeafQuery, LeafSearch, Predicate, ShardId, StoreId};
 use shardex_proto::packed::search_out;
 use shardex_proto::v1::{self, RowsPart};
 use shardex_proto::{Fault, RowReader};
@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tonic::Streaming;
 
 use crate::map::Locator;
-use crate::peers::{Caller, Method, Peers, Target, unreachable};
+use crate::peers::{Caller, Method, Peers, unreachable};
 use crate::shards::nonsense;
 use crate::status;
 
@@ -39,7 +39,7 @@ impl RemoteLeaf {
     /// Asks the owner of a store for rows of so many columns, and takes them in.
     pub(crate) fn stream_of<R: Clone + Send + Sync + 'static>(
         &self,
-        target: &Target,
+        target: &StoreId,
         width: usize,
         request: R,
         cancel: &Arc<AtomicBool>,
@@ -48,17 +48,13 @@ impl RemoteLeaf {
     ) -> Result<(), StoreError> {
         let stream = self.open(target, cancel, request, method)?;
         let map = self.caller.locator.map();
-        let owner = match target {
-            Target::Shard(shard) => map.shards.get(shard),
-            Target::Home => map.home.as_ref(),
-        };
-        self.take(owner.map_or("", String::as_str), width, stream, cancel, row)
+        self.take(map.owner(target).unwrap_or_default(), width, stream, cancel, row)
     }
 
     /// Begins an answer of a store's owner.
     fn open<R: Clone + Send + Sync + 'static>(
         &self,
-        target: &Target,
+        target: &StoreId,
         cancel: &Arc<AtomicBool>,
         request: R,
         method: Method<R, Streaming<RowsPart>>,
@@ -162,7 +158,7 @@ impl Leaf for RemoteLeaf {
             sop_instance_uids: query.sop_instance_uids.clone().map(|texts| v1::Texts { texts }),
             rows_max: query.rows_max,
         };
-        let (target, width) = (Target::Shard(shard.clone()), query.columns.len());
+        let (target, width) = (StoreId::Shard(shard.clone()), query.columns.len());
         self.stream_of(&target, width, request, cancel, row, |mut client, request| {
             Box::pin(async move { client.rows(request).await })
         })
@@ -177,7 +173,7 @@ impl Leaf for RemoteLeaf {
     ) -> Result<(), StoreError> {
         let width = if search.is_count { 1 } else { search.columns.len() };
         let request = v1::LeafSearchRequest { shard: shard.to_string(), packed: search_out(search).into() };
-        let target = Target::Shard(shard.clone());
+        let target = StoreId::Shard(shard.clone());
         self.stream_of(&target, width, request, cancel, row, |mut client, request| {
             Box::pin(async move { client.search(request).await })
         })
@@ -203,7 +199,7 @@ impl Leaf for RemoteLeaf {
             }
         }
         let reply =
-            self.caller.call_blocking(Target::Shard(shard.clone()), request, |mut client, request| {
+            self.caller.call_blocking(StoreId::Shard(shard.clone()), request, |mut client, request| {
                 Box::pin(async move { client.excludes(request).await })
             })?;
         Ok(reply.count > 0)
@@ -226,7 +222,7 @@ impl LedgerFileRows for RemoteLeaf {
     fn rows(&self, row: &mut dyn FnMut(Vec<Cell>) -> bool) -> Result<(), StoreError> {
         let (width, cancel) = (LEDGER_FILES_WIDTH, Arc::default());
         let request = v1::LedgerFilesRequest {};
-        self.stream_of(&Target::Home, width, request, &cancel, row, |mut client, request| {
+        self.stream_of(&StoreId::Home, width, request, &cancel, row, |mut client, request| {
             Box::pin(async move { client.ledger_files(request).await })
         })
     }

@@ -2,14 +2,14 @@
 
 use async_trait::async_trait;
 use shardex_catalog::{
-    Applied, DirectoryRange, DirectoryRecord, Fence, FileName, LedgerChange, ShardId, SourceName,
+    Applied, DirectoryRange, DirectoryRecord, Fence, FileName, LedgerChange, ShardId, SourceName, StoreId,
 };
 use shardex_proto::packed::{changes_out, range_in, range_out, record_in};
 use shardex_proto::v1::{self, Writer};
 use shardex_seams::{Ledger, StoreError};
 
 use crate::gate::Store;
-use crate::peers::{Caller, Target};
+use crate::peers::Caller;
 use crate::service::OwnedStores;
 use crate::shards::{applied_in, names_out, nonsense};
 
@@ -42,7 +42,7 @@ impl Ledger for RemoteLedger {
             let asked = &asked[..asked.len().min(RANGES_MAX)];
             let request =
                 v1::RecordsRequest { ranges: asked.iter().map(|range| range_out(range).into()).collect() };
-            let reply = self.caller.call_blocking(Target::Home, request, |mut client, request| {
+            let reply = self.caller.call_blocking(StoreId::Home, request, |mut client, request| {
                 Box::pin(async move { client.records(request).await })
             })?;
             if !(1..=asked.len()).contains(&reply.records.len()) {
@@ -66,7 +66,7 @@ impl Ledger for RemoteLedger {
             range: range_out(range).into(),
             names: names_out(names),
         };
-        let reply = self.caller.call_blocking(Target::Home, request, |mut client, request| {
+        let reply = self.caller.call_blocking(StoreId::Home, request, |mut client, request| {
             Box::pin(async move { client.shards_of(request).await })
         })?;
         if reply.shards.len() != names.len() {
@@ -81,7 +81,7 @@ impl Ledger for RemoteLedger {
 
     fn is_open(&self, range: &DirectoryRange) -> Result<bool, StoreError> {
         let request = v1::PackedRequest { range: range_out(range).into() };
-        let reply = self.caller.call_blocking(Target::Home, request, |mut client, request| {
+        let reply = self.caller.call_blocking(StoreId::Home, request, |mut client, request| {
             Box::pin(async move { client.is_open(request).await })
         })?;
         Ok(reply.count > 0)
@@ -97,7 +97,7 @@ impl Ledger for RemoteLedger {
         let ranges = ranges.iter().map(|range| range_out(range).into()).collect();
         let request = v1::OpenRequest { writer: Some(self.writer), ranges };
         self.caller
-            .call(Target::Home, request, |mut client, request| {
+            .call(StoreId::Home, request, |mut client, request| {
                 Box::pin(async move { client.open(request).await })
             })
             .await
@@ -113,7 +113,7 @@ impl Ledger for RemoteLedger {
         let request = v1::PackedWrite { writer: Some(self.writer), packed: changes_out(&changes).into() };
         drop(changes);
         self.caller
-            .call(Target::Home, request, |mut client, request| {
+            .call(StoreId::Home, request, |mut client, request| {
                 Box::pin(async move { client.commit(request).await })
             })
             .await
@@ -130,7 +130,7 @@ impl Ledger for RemoteLedger {
         ranges_in(
             &self
                 .caller
-                .call(Target::Home, request, |mut client, request| {
+                .call(StoreId::Home, request, |mut client, request| {
                     Box::pin(async move { client.open_before(request).await })
                 })
                 .await?,
@@ -148,7 +148,7 @@ impl Ledger for RemoteLedger {
         ranges_in(
             &self
                 .caller
-                .call(Target::Home, request, |mut client, request| {
+                .call(StoreId::Home, request, |mut client, request| {
                     Box::pin(async move { client.with_missing(request).await })
                 })
                 .await?,
@@ -159,7 +159,7 @@ impl Ledger for RemoteLedger {
         let request = v1::SourceRequest { source: source.to_string() };
         let reply = self
             .caller
-            .call(Target::Home, request, |mut client, request| {
+            .call(StoreId::Home, request, |mut client, request| {
                 Box::pin(async move { client.present_and_missing(request).await })
             })
             .await?;
@@ -169,7 +169,7 @@ impl Ledger for RemoteLedger {
     async fn positions(&self) -> Result<Vec<(ShardId, Applied)>, StoreError> {
         let reply = self
             .caller
-            .call(Target::Home, v1::PositionsRequest {}, |mut client, request| {
+            .call(StoreId::Home, v1::PositionsRequest {}, |mut client, request| {
                 Box::pin(async move { client.positions(request).await })
             })
             .await?;

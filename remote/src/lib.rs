@@ -18,13 +18,13 @@ mod shards;
 mod status;
 mod transfer;
 
-pub use gate::{Gate, Still};
+pub use gate::{Gate, Still, Use};
 pub use leaf::{LEDGER_FILES_WIDTH, LedgerFileRows, RemoteLeaf};
 pub use local::LocalStores;
-pub use map::{Locator, Map, MapSplit, ShardMove};
+pub use map::{Locator, Map, MapSplit, StoreMove};
 pub use peers::{Peers, RemoteStores};
 pub use service::{OwnedStores, StoreService};
-pub use transfer::ShardFetcher;
+pub use transfer::StoreFetcher;
 
 /// A channel to the stores of one worker.
 type Client = shardex_proto::v1::store_client::StoreClient<shardex_daemon::net::Peer>;

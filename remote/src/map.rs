@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use shardex_catalog::{KeyPrefix, ShardId, ShardSplit};
+use shardex_catalog::{KeyPrefix, ShardId, ShardSplit, StoreId};
 use shardex_proto::v1;
 use shardex_seams::StoreError;
 
@@ -13,21 +13,23 @@ use shardex_seams::StoreError;
 pub struct Map {
     /// Grows with every change.
     pub version: u64,
-    /// The worker with ledger and registry; `None` while there is none.
+    /// The worker with ledger and registry; `None` while there is none, or while they change hands.
     pub home: Option<String>,
+    /// The version that made a worker home with nothing in its ledger; 0 if it has what there was.
+    pub home_begun: u64,
     /// Owner by shard; empty while it changes hands.
     pub shards: HashMap<ShardId, String>,
-    /// Shards on their way to another owner.
-    pub moves: HashMap<ShardId, ShardMove>,
+    /// Stores on their way to another owner.
+    pub moves: HashMap<StoreId, StoreMove>,
     /// Shards that are being split.
     pub splits: HashMap<ShardId, MapSplit>,
     /// URL by worker.
     pub urls: HashMap<String, String>,
 }
 
-/// Where a shard goes.
+/// Where a store goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShardMove {
+pub struct StoreMove {
     /// The worker that fetches it.
     pub to: String,
     /// Tells this move from any other.
@@ -55,11 +57,22 @@ impl Map {
         Self {
             version: map.version,
             home: (!map.home.is_empty()).then(|| map.home.clone()),
+            home_begun: map.home_begun,
             shards: map.shards.iter().filter_map(shard).collect(),
-            moves: map.shards.iter().filter_map(moving).collect(),
+            moves: map.shards.iter().filter_map(moving).chain(home_moving(map)).collect(),
             splits: map.shards.iter().filter_map(splitting).collect(),
             urls: map.workers.iter().map(|worker| (worker.worker.clone(), worker.url.clone())).collect(),
         }
+    }
+
+    /// The owner of a store; `None` while there is none, or while it changes hands.
+    #[must_use]
+    pub fn owner(&self, store: &StoreId) -> Option<&str> {
+        let owner = match store {
+            StoreId::Home => self.home.as_ref(),
+            StoreId::Shard(shard) => self.shards.get(shard),
+        };
+        owner.map(String::as_str).filter(|owner| !owner.is_empty())
     }
 
     /// All workers that own something, or may.
@@ -76,9 +89,14 @@ impl Map {
     }
 }
 
-fn moving(owned: &v1::ShardOwner) -> Option<(ShardId, ShardMove)> {
+fn moving(owned: &v1::ShardOwner) -> Option<(StoreId, StoreMove)> {
     let to = Some(&owned.moves_to).filter(|to| !to.is_empty())?.clone();
-    Some((ShardId::new(&owned.shard).ok()?, ShardMove { to, number: owned.r#move }))
+    Some((ShardId::new(&owned.shard).ok()?.into(), StoreMove { to, number: owned.r#move }))
+}
+
+fn home_moving(map: &v1::ShardMap) -> Option<(StoreId, StoreMove)> {
+    let to = Some(&map.home_moves_to).filter(|to| !to.is_empty())?.clone();
+    Some((StoreId::Home, StoreMove { to, number: map.home_move }))
 }
 
 fn splitting(owned: &v1::ShardOwner) -> Option<(ShardId, MapSplit)> {

@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use shardex_catalog::{Fence, ShardId};
+use shardex_catalog::{Fence, ShardId, StoreId};
 use shardex_daemon::net::{self, ChannelSettings, KeepAlive, Peer};
 use shardex_proto::Fault;
 use shardex_proto::v1::store_client::StoreClient;
@@ -78,13 +78,6 @@ pub(crate) type Method<R, T> = fn(crate::Client, R) -> Answer<T>;
 /// Its answer.
 type Answer<T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send>>;
 
-/// Whose store is meant.
-#[derive(Clone, Debug)]
-pub(crate) enum Target {
-    Shard(ShardId),
-    Home,
-}
-
 /// Calls owners, wherever they are.
 #[derive(Clone)]
 pub(crate) struct Caller {
@@ -114,7 +107,7 @@ impl Caller {
     /// Dropped, the call may or may not be made.
     pub(crate) async fn call<R: Clone + Send + Sync + 'static, T: Send + 'static>(
         &self,
-        target: Target,
+        target: StoreId,
         request: R,
         method: Method<R, T>,
     ) -> Result<T, StoreError> {
@@ -127,7 +120,7 @@ impl Caller {
     /// own, in which no other can be entered.
     pub(crate) fn call_blocking<R: Clone + Send + Sync + 'static, T: Send + 'static>(
         &self,
-        target: Target,
+        target: StoreId,
         request: R,
         method: Method<R, T>,
     ) -> Result<T, StoreError> {
@@ -157,7 +150,7 @@ impl Caller {
 
     pub(crate) async fn try_owner<R: Clone, T>(
         &self,
-        target: &Target,
+        target: &StoreId,
         request: R,
         method: Method<R, T>,
     ) -> Result<T, StoreError> {
@@ -181,8 +174,8 @@ impl Caller {
             }
             pause = (pause * 2).min(PAUSE_MAX);
             let wanted = match target {
-                Target::Shard(shard) => std::slice::from_ref(shard),
-                Target::Home => &[],
+                StoreId::Shard(shard) => std::slice::from_ref(shard),
+                StoreId::Home => &[],
             };
             // Without a leader, the owner may still be the one that is known.
             if let Ok(newer) = self.locator.locate(wanted).await {
@@ -242,18 +235,15 @@ impl Caller {
     }
 }
 
-fn owner<'m>(map: &'m Map, target: &Target) -> Option<(&'m str, &'m str)> {
-    let worker = match target {
-        Target::Shard(shard) => map.shards.get(shard),
-        Target::Home => map.home.as_ref(),
-    }?;
+fn owner<'m>(map: &'m Map, target: &StoreId) -> Option<(&'m str, &'m str)> {
+    let worker = map.owner(target)?;
     Some((worker, map.urls.get(worker)?))
 }
 
-fn nobody(target: &Target) -> StoreError {
+fn nobody(target: &StoreId) -> StoreError {
     let store = match target {
-        Target::Shard(shard) => format!("shard {shard}"),
-        Target::Home => "the ledger".to_owned(),
+        StoreId::Shard(shard) => format!("shard {shard}"),
+        StoreId::Home => "the ledger".to_owned(),
     };
     StoreError::Away { store, detail: "no worker owns it; start one that owns stores".to_owned() }
 }

@@ -1,11 +1,11 @@
 //! The registry of another process.
 
 use async_trait::async_trait;
-use shardex_catalog::ShardId;
+use shardex_catalog::{ShardId, StoreId};
 use shardex_proto::v1::{self, Writer};
 use shardex_seams::{Registry, StoreError, StudyClaim};
 
-use crate::peers::{Caller, Target};
+use crate::peers::Caller;
 use crate::shards::nonsense;
 
 pub(crate) struct RemoteRegistry {
@@ -34,7 +34,7 @@ impl Registry for RemoteRegistry {
         let request = v1::ClaimRequest { writer: Some(self.writer), claims };
         let reply = self
             .caller
-            .call(Target::Home, request, |mut client, request| {
+            .call(StoreId::Home, request, |mut client, request| {
                 Box::pin(async move { client.claim(request).await })
             })
             .await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use shardex_catalog::{Cell, ShardId};
+use shardex_catalog::{Cell, ShardId, StoreId};
 use shardex_proto::v1::report_part_request::Part;
 use shardex_proto::v1::shard_report_part::Part as OfShard;
 use shardex_proto::v1::{self, Done, LedgerReportPart};
@@ -11,7 +11,6 @@ use shardex_seams::{HomePart, KeysOf, Leaf, ReportParts, ShardPart, StoreError};
 use tonic::Status;
 
 use crate::leaf::RemoteLeaf;
-use crate::peers::Target;
 use crate::service::{nonsense, shard_in};
 
 /// What is asked for.
@@ -97,7 +96,7 @@ impl ReportParts for RemoteLeaf {
         let wanted = v1::ShardReportPart { shard: shard.to_string(), part: Some(shard_part_out(part)) };
         let request = v1::ReportPartRequest { part: Some(Part::Shard(wanted)) };
         self.stream_of(
-            &Target::Shard(shard.clone()),
+            &StoreId::Shard(shard.clone()),
             part.width(),
             request,
             cancel,
@@ -114,7 +113,7 @@ impl ReportParts for RemoteLeaf {
     ) -> Result<(), StoreError> {
         let wanted = Part::Ledger(home_part_out(part).into());
         let request = v1::ReportPartRequest { part: Some(wanted) };
-        self.stream_of(&Target::Home, part.width(), request, cancel, row, |mut client, request| {
+        self.stream_of(&StoreId::Home, part.width(), request, cancel, row, |mut client, request| {
             Box::pin(async move { client.report_part(request).await })
         })
     }

@@ -13,8 +13,8 @@ use shardex_proto::v1::error_detail::Reason;
 use shardex_proto::v1::store_server::{Store, StoreServer};
 use shardex_proto::v1::{self, Done};
 use shardex_seams::{
-    Leaf, Ledger, Registry, ReportParts, ShardSource, ShardWriter, SiteClaim, StoreError, StoredName,
-    StudyClaim,
+    Departure, Leaf, Ledger, Registry, ReportParts, ShardWriter, SiteClaim, StoreError, StoreSource,
+    StoredName, StudyClaim,
 };
 use tokio::sync::Semaphore;
 use tonic::service::Routes;
@@ -28,7 +28,7 @@ use crate::peers::MESSAGE_BYTES_MAX;
 use crate::report_parts::{Wanted, wanted_in};
 use crate::shards::applied_out;
 use crate::status;
-use crate::transfer::{Fetched, fetched};
+use crate::transfer::{Fetched, fetched, file_in};
 
 /// Queries that run at once, each on a thread.
 const QUERIES_MAX: usize = 64;
@@ -52,8 +52,8 @@ pub struct OwnedStores {
     pub ledger_files: Arc<dyn LedgerFileRows>,
     /// Parts of reports.
     pub parts: Arc<dyn ReportParts>,
-    /// Its shards, to give away.
-    pub transfer: Arc<dyn ShardSource>,
+    /// What it owns, to give away.
+    pub transfer: Arc<dyn StoreSource>,
     /// Drawn at random for this process, as in its reports.
     pub session: u64,
 }
@@ -242,7 +242,7 @@ impl Store for StoreService {
         request: Request<v1::ShardRequest>,
     ) -> Result<Response<v1::HistoryReply>, Status> {
         let shard = shard_in(&request.into_inner().shard)?;
-        let _held = self.gate.hold(&shard)?;
+        let _held = self.gate.hold(gate::Store::Shard(&shard))?;
         let history = self.stores.shards.history(shard).await.map_err(failed)?;
         let life = |(incarnation, sequence)| applied_out(shardex_catalog::Applied { incarnation, sequence });
         Ok(Response::new(v1::HistoryReply { lives: history.0.into_iter().map(life).collect() }))
@@ -252,7 +252,7 @@ impl Store for StoreService {
         let request = request.into_inner();
         let shard = shard_in(&request.shard)?;
         let range = range_in(&request.range).map_err(status::malformed)?;
-        let _held = self.gate.hold(&shard)?;
+        let _held = self.gate.hold(gate::Store::Shard(&shard))?;
         let names = self.stores.shards.names(shard, range).await.map_err(failed)?;
         Ok(Response::new(v1::NamesReply { names: crate::shards::names_out(&names) }))
     }
@@ -264,7 +264,7 @@ impl Store for StoreService {
         let request = request.into_inner();
         let shard = shard_in(&request.shard)?;
         let after = request.after.map(stored_in).transpose()?;
-        let _held = self.gate.hold(&shard)?;
+        let _held = self.gate.hold(gate::Store::Shard(&shard))?;
         let limit = request.limit.min(PAGE_MAX);
         let files = self.stores.shards.files_after(shard, after, limit).await.map_err(failed)?;
         Ok(Response::new(v1::FilesReply { files: files.into_iter().map(stored_out).collect() }))
@@ -275,7 +275,7 @@ impl Store for StoreService {
         let shard = shard_in(&request.shard)?;
         let range = range_in(&request.range).map_err(status::malformed)?;
         let names = names_in(&request.names)?;
-        let _held = self.gate.hold(&shard)?;
+        let _held = self.gate.hold(gate::Store::Shard(&shard))?;
         let moved = self.stores.shards.moved(shard, range, names, Fence(request.since)).await;
         Ok(Response::new(v1::Count { count: moved.map_err(failed)? }))
     }
@@ -458,21 +458,23 @@ impl Store for StoreService {
         &self,
         request: Request<v1::FetchShardRequest>,
     ) -> Result<Response<Fetched>, Status> {
-        let v1::FetchShardRequest { shard, r#move: number, to, is_last, have } = request.into_inner();
-        let shard = shard_in(&shard)?;
-        self.gate.moves(&shard, &to, number)?;
+        let request = request.into_inner();
+        let file = file_in(&request)?;
+        let store = file.store();
+        let v1::FetchShardRequest { r#move: number, to, is_last, have, .. } = request;
+        self.gate.moves(&store, &to, number)?;
         if is_last {
-            self.gate.pause(&shard, &to, number).await?;
-            let (transfer, of) = (Arc::clone(&self.stores.transfer), shard.clone());
-            // A task of its own: half settled, a shard would be of no use.
-            let settled = tokio::spawn(async move { transfer.settle(of).await }).await;
+            self.gate.pause(&store, &to, number).await?;
+            let (transfer, departure) = (Arc::clone(&self.stores.transfer), Departure { store, to, number });
+            // A task of its own: half settled, a store would be of no use.
+            let settled = tokio::spawn(async move { transfer.settle(departure).await }).await;
             settled.map_err(|_| Status::internal("the store failed"))?.map_err(failed)?;
         }
         let place = Arc::clone(&self.queries).try_acquire_owned();
         let place =
             place.map_err(|_| Fault::new(Reason::Busy, "the owner answers as many queries as it may"))?;
         let (transfer, session) = (Arc::clone(&self.stores.transfer), self.stores.session);
-        Ok(Response::new(fetched(place, session, move |to| transfer.blocks(&shard, &have, is_last, to))))
+        Ok(Response::new(fetched(place, session, move |to| transfer.blocks(&file, &have, is_last, to))))
     }
 
     type ReportPartStream = Parts;

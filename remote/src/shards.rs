@@ -2,14 +2,14 @@
 
 use async_trait::async_trait;
 use shardex_catalog::{
-    Applied, DirectoryRange, Fence, FileName, Incarnation, RelativePath, RowBatch, ShardId, SourceName,
+    Applied, DirectoryRange, Fence, FileName, Incarnation, RelativePath, RowBatch, ShardId, SourceName, StoreId,
 };
 use shardex_proto::packed::{BATCH_BYTES_MAX, batch_out, range_out};
 use shardex_proto::v1::{self, Writer};
 use shardex_seams::{History, ShardWriter, StoreError, StoredName};
 
 use crate::gate::Store;
-use crate::peers::{Caller, Target};
+use crate::peers::Caller;
 use crate::service::OwnedStores;
 
 pub(crate) struct RemoteShards {
@@ -64,7 +64,7 @@ impl ShardWriter for RemoteShards {
         }
         let request = v1::PackedWrite { writer: Some(self.writer), packed: packed.into() };
         self.caller
-            .call(Target::Shard(shard), request, |mut client, request| {
+            .call(StoreId::Shard(shard), request, |mut client, request| {
                 Box::pin(async move { client.apply(request).await })
             })
             .await
@@ -74,7 +74,7 @@ impl ShardWriter for RemoteShards {
     async fn barrier(&self, shard: ShardId) -> Result<(), StoreError> {
         let request = v1::ShardWrite { writer: Some(self.writer), shard: shard.to_string() };
         self.caller
-            .call(Target::Shard(shard), request, |mut client, request| {
+            .call(StoreId::Shard(shard), request, |mut client, request| {
                 Box::pin(async move { client.barrier(request).await })
             })
             .await
@@ -92,7 +92,7 @@ impl ShardWriter for RemoteShards {
         let request = v1::ShardRequest { shard: shard.to_string() };
         let reply = self
             .caller
-            .call(Target::Shard(shard), request, |mut client, request| {
+            .call(StoreId::Shard(shard), request, |mut client, request| {
                 Box::pin(async move { client.history(request).await })
             })
             .await?;
@@ -106,7 +106,7 @@ impl ShardWriter for RemoteShards {
         let request = v1::NamesRequest { shard: shard.to_string(), range, names: Vec::new() };
         let reply = self
             .caller
-            .call(Target::Shard(shard), request, |mut client, request| {
+            .call(StoreId::Shard(shard), request, |mut client, request| {
                 Box::pin(async move { client.names(request).await })
             })
             .await?;
@@ -127,7 +127,7 @@ impl ShardWriter for RemoteShards {
         let request = v1::FilesAfterRequest { shard: shard.to_string(), after, limit };
         let reply = self
             .caller
-            .call(Target::Shard(shard), request, |mut client, request| {
+            .call(StoreId::Shard(shard), request, |mut client, request| {
                 Box::pin(async move { client.files_after(request).await })
             })
             .await?;
@@ -148,7 +148,7 @@ impl ShardWriter for RemoteShards {
             since: since.0,
         };
         self.caller
-            .call(Target::Shard(shard), request, |mut client, request| {
+            .call(StoreId::Shard(shard), request, |mut client, request| {
                 Box::pin(async move { client.moved(request).await })
             })
             .await

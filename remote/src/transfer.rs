@@ -1,20 +1,21 @@
-//! Shards that move from one worker to another, both ends.
+//! Stores that move from one worker to another, both ends.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use shardex_catalog::ShardId;
+use shardex_catalog::{StoreFile, StoreId};
 use shardex_proto::Fault;
 use shardex_proto::v1::fetch_part::Part;
-use shardex_proto::v1::{self, FetchPart};
-use shardex_seams::{BLOCK_BYTES, Block, Lengths, ShardSink, StoreError};
+use shardex_proto::v1::{self, FetchPart, HomeFile};
+use shardex_seams::{BLOCK_BYTES, Block, Lengths, StoreError, StoreSink};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use crate::map::Locator;
-use crate::peers::{Caller, Peers, Target, unreachable};
+use crate::peers::{Caller, Peers, unreachable};
+use crate::service::{nonsense, shard_in};
 use crate::status;
 
 /// Blocks that wait for the caller.
@@ -65,13 +66,31 @@ pub(crate) fn fetched(
     ReceiverStream::new(receiver)
 }
 
-/// Fetches shards from their owners.
-pub struct ShardFetcher {
+/// Which file of which store is asked for.
+pub(crate) fn file_in(request: &v1::FetchShardRequest) -> Result<StoreFile, Status> {
+    match (request.home_file(), &*request.shard) {
+        (HomeFile::Unspecified, shard) => shard_in(shard).map(StoreFile::Shard),
+        (HomeFile::Ledger, "") => Ok(StoreFile::Ledger),
+        (HomeFile::Registry, "") => Ok(StoreFile::Registry),
+        _ => Err(nonsense("shard")),
+    }
+}
+
+fn file_out(file: &StoreFile) -> (String, HomeFile) {
+    match file {
+        StoreFile::Shard(shard) => (shard.to_string(), HomeFile::Unspecified),
+        StoreFile::Ledger => (String::new(), HomeFile::Ledger),
+        StoreFile::Registry => (String::new(), HomeFile::Registry),
+    }
+}
+
+/// Fetches stores from their owners.
+pub struct StoreFetcher {
     caller: Caller,
     worker: String,
 }
 
-impl ShardFetcher {
+impl StoreFetcher {
     /// For a worker. What may succeed later is tried for `patience`.
     #[must_use]
     pub fn new(
@@ -85,76 +104,83 @@ impl ShardFetcher {
         Self { caller, worker: worker.to_owned() }
     }
 
-    /// Fetches a shard for a move: passes while it is written, until little is new; then the last one, after which
-    /// its owner writes no more.
+    /// Fetches the files of a store for a move: passes over each while it is written, until little is new; then the
+    /// last ones, in which its owner writes none of them. Gives the owner's process that stopped writing.
     ///
     /// # Errors
-    /// [`StoreError`] if the owner does not answer or refuses, or the sink fails. It may be tried again with
-    /// another sink: what has come is not sent again.
+    /// [`StoreError`] if the owner does not answer or refuses, or a sink fails. It may be tried again with
+    /// other sinks: what has come is not sent again.
     ///
     /// # Cancel safety
-    /// Dropped, the sink may still take blocks of the pass that goes on.
+    /// Dropped, a sink may still take blocks of the pass that goes on.
     pub async fn fetch(
         &self,
-        shard: &ShardId,
         number: u64,
-        mut sink: Box<dyn ShardSink>,
-    ) -> Result<(), StoreError> {
-        for pass in 0.. {
-            let is_last = pass == PASSES_MAX;
-            let (back, end, blocks) = self.pass(shard, number, is_last, sink).await?;
-            sink = back;
-            if is_last {
-                return arrive(sink, number, end.session).await;
+        sinks: Vec<(StoreFile, Box<dyn StoreSink>)>,
+    ) -> Result<u64, StoreError> {
+        let mut filled = Vec::with_capacity(sinks.len());
+        for (file, mut sink) in sinks {
+            for _ in 0..PASSES_MAX {
+                let (back, _, blocks) = self.pass(&file, number, false, sink).await?;
+                sink = back;
+                if blocks <= FEW_BLOCKS {
+                    break;
+                }
             }
-            if blocks <= FEW_BLOCKS {
-                let (sink, end, _) = self.pass(shard, number, true, sink).await?;
-                return arrive(sink, number, end.session).await;
-            }
+            filled.push((file, sink));
         }
-        Ok(())
+        let mut from: Option<u64> = None;
+        for (file, sink) in filled {
+            let (_, end, _) = self.pass(&file, number, true, sink).await?;
+            if from.is_some_and(|from| from != end.session) {
+                // Started between the two, it has let writes in.
+                return Err(unreachable(&self.owner_of(&file.store()), "it was started again meanwhile"));
+            }
+            from = Some(end.session);
+        }
+        from.ok_or(StoreError::Closed)
+    }
+
+    fn owner_of(&self, store: &StoreId) -> String {
+        self.caller.locator.map().owner(store).unwrap_or_default().to_owned()
     }
 
     async fn pass(
         &self,
-        shard: &ShardId,
+        file: &StoreFile,
         number: u64,
         is_last: bool,
-        sink: Box<dyn ShardSink>,
-    ) -> Result<(Box<dyn ShardSink>, v1::FetchedEnd, u64), StoreError> {
+        sink: Box<dyn StoreSink>,
+    ) -> Result<(Box<dyn StoreSink>, v1::FetchedEnd, u64), StoreError> {
+        let (shard, home_file) = file_out(file);
         let request = v1::FetchShardRequest {
-            shard: shard.to_string(),
+            shard,
+            home_file: home_file.into(),
             r#move: number,
             to: self.worker.clone(),
             is_last,
             have: sink.have().into(),
         };
-        let target = Target::Shard(shard.clone());
         let stream = self
             .caller
-            .call(target, request, |mut client, request| {
+            .call(file.store(), request, |mut client, request| {
                 Box::pin(async move { client.fetch_shard(request).await })
             })
             .await?;
-        let owner = self.caller.locator.map().shards.get(shard).cloned().unwrap_or_default();
+        let owner = self.owner_of(&file.store());
         let handle = self.caller.handle.clone();
         let taken = tokio::task::spawn_blocking(move || take(&handle, stream, sink, &owner)).await;
         taken.unwrap_or(Err(StoreError::Closed))
     }
 }
 
-async fn arrive(mut sink: Box<dyn ShardSink>, number: u64, session: u64) -> Result<(), StoreError> {
-    let arrived = tokio::task::spawn_blocking(move || sink.arrive(number, session)).await;
-    arrived.unwrap_or(Err(StoreError::Closed))
-}
-
 /// Takes the parts of a pass; gives the sink back, the end, and the number of blocks.
 fn take(
     handle: &Handle,
     mut stream: Streaming<FetchPart>,
-    mut sink: Box<dyn ShardSink>,
+    mut sink: Box<dyn StoreSink>,
     owner: &str,
-) -> Result<(Box<dyn ShardSink>, v1::FetchedEnd, u64), StoreError> {
+) -> Result<(Box<dyn StoreSink>, v1::FetchedEnd, u64), StoreError> {
     let mut blocks = 0;
     loop {
         let next = handle.block_on(tokio::time::timeout(STALL, stream.message()));

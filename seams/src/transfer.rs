@@ -1,7 +1,7 @@
-//! Shards that leave as files.
+//! Stores that leave as files.
 
 use async_trait::async_trait;
-use shardex_catalog::ShardId;
+use shardex_catalog::{StoreFile, StoreId};
 
 use crate::StoreError;
 
@@ -10,7 +10,7 @@ pub const BLOCK_BYTES: usize = 256 << 10;
 /// Bytes of a block's digest (BLAKE3, cut).
 pub const DIGEST_BYTES: usize = 16;
 
-/// A block of a shard's files.
+/// A block of a database file or of its log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
     /// Of the write-ahead log, not of the database file.
@@ -21,7 +21,7 @@ pub struct Block {
     pub content: Vec<u8>,
 }
 
-/// Lengths of a shard's files in bytes.
+/// Lengths of a database file and its log in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lengths {
     /// Of the database file.
@@ -30,17 +30,28 @@ pub struct Lengths {
     pub log: u64,
 }
 
-/// Gives shards away.
+/// A store that goes to another worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Departure {
+    /// What goes.
+    pub store: StoreId,
+    /// To which worker.
+    pub to: String,
+    /// The move that it goes by.
+    pub number: u64,
+}
+
+/// Gives stores away.
 #[async_trait]
-pub trait ShardSource: Send + Sync {
-    /// Brings a shard's files to rest: whatever was applied is in them, and nothing changes them while nobody
-    /// writes. Durably notes that the shard is leaving.
+pub trait StoreSource: Send + Sync {
+    /// Brings a store's files to rest: whatever was applied is in them, and nothing changes them while nobody
+    /// writes. Durably notes that the store is leaving.
     ///
     /// # Errors
-    /// [`StoreError`] if that cannot be done; the shard is as it was.
-    async fn settle(&self, shard: ShardId) -> Result<(), StoreError>;
+    /// [`StoreError`] if that cannot be done; the store is as it was.
+    async fn settle(&self, departure: Departure) -> Result<(), StoreError>;
 
-    /// Gives the blocks of a shard's files to `to`, until that returns false; of the database file only those
+    /// Gives the blocks of a file and its log to `to`, until that returns false; of the database file only those
     /// that differ from `have` (digests, one after the other). The log comes along only with `with_log`: what is
     /// given without it need not fit together, and only serves to make the last pass short. Blocks the thread.
     ///
@@ -48,15 +59,15 @@ pub trait ShardSource: Send + Sync {
     /// [`StoreError`] if the files cannot be read.
     fn blocks(
         &self,
-        shard: &ShardId,
+        file: &StoreFile,
         have: &[u8],
         with_log: bool,
         to: &mut dyn FnMut(Block) -> bool,
     ) -> Result<Lengths, StoreError>;
 }
 
-/// Takes a shard in, pass by pass. Blocks the thread.
-pub trait ShardSink: Send {
+/// Takes one file of a store in, pass by pass. Blocks the thread.
+pub trait StoreSink: Send {
     /// Digests of the blocks that are here already, one after the other.
     fn have(&self) -> Vec<u8>;
 
@@ -69,12 +80,6 @@ pub trait ShardSink: Send {
     /// Ends a pass.
     ///
     /// # Errors
-    /// As [`ShardSink::take`].
+    /// As [`StoreSink::take`].
     fn end_pass(&mut self, lengths: Lengths) -> Result<(), StoreError>;
-
-    /// Ends the last pass: everything is durable, and noted as arrived for a move.
-    ///
-    /// # Errors
-    /// As [`ShardSink::take`]; or what has arrived is no shard.
-    fn arrive(&mut self, number: u64, from_session: u64) -> Result<(), StoreError>;
 }

@@ -23,7 +23,7 @@ use crate::registry::RegistryFile;
 use crate::schema::SHARD;
 use crate::sqlite::{self, SqliteSettings};
 use crate::state::{StateFile, StateReader};
-use crate::{account, private, rebuild, split};
+use crate::{account, moving, private, rebuild, split};
 
 /// Where the roots of sources are mounted here; what `file_path` is made from.
 #[derive(Debug, Default)]
@@ -193,6 +193,7 @@ impl Archive {
             private::create_folder(&folder).map_err(|source| ArchiveError::Io { path: folder, source })?;
         }
         split::place_decided(&layout)?;
+        moving::complete_home(&layout, &settings.sqlite)?;
         let healed = rebuild::heal(&layout, &settings.sqlite, settings.accept_lost_shards)?;
         if !settings.is_in_cluster {
             split::relabel_placed(&layout, &settings.sqlite)?;
@@ -291,8 +292,11 @@ impl Archive {
     /// [`StoreError`]; nothing is lost, the logs stay.
     pub async fn truncate_logs(&self, shards: &ShardPool) -> Result<(), StoreError> {
         shards.truncate_logs().await?;
-        self.ledger.truncate_log().await?;
-        self.registry.truncate_log().await?;
+        // Somebody may be fetching them as they are.
+        if !moving::home_is_leaving(&self.layout) {
+            self.ledger.truncate_log().await?;
+            self.registry.truncate_log().await?;
+        }
         self.renew_accounts().await
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use shardex_catalog::ShardId;
+use shardex_catalog::{ShardId, StoreFile, StoreId};
 
 /// Paths inside an archive.
 #[derive(Clone, Debug)]
@@ -64,9 +64,28 @@ impl Layout {
         self.root.join("moving")
     }
 
-    /// A file of a shard on its way.
-    pub(crate) fn moving_file(&self, id: &ShardId, kind: &str) -> PathBuf {
-        self.moving().join(format!("{}.{kind}", id.as_str().replacen('/', "~", 1)))
+    /// A database file of a store.
+    pub(crate) fn file(&self, file: &StoreFile) -> PathBuf {
+        match file {
+            StoreFile::Ledger => self.ledger(),
+            StoreFile::Registry => self.registry(),
+            StoreFile::Shard(shard) => self.shard(shard),
+        }
+    }
+
+    /// A database file of a store on its way.
+    pub(crate) fn moving_file(&self, file: &StoreFile, kind: &str) -> PathBuf {
+        let name = match file {
+            StoreFile::Ledger => "ledger",
+            StoreFile::Registry => "registry",
+            StoreFile::Shard(shard) => shard.as_str(),
+        };
+        self.moving().join(format!("{}.{kind}", name.replacen('/', "~", 1)))
+    }
+
+    /// A mark that says how far a store is on its way.
+    pub(crate) fn moving_mark(&self, store: &StoreId, kind: &str) -> PathBuf {
+        self.moving().join(format!("{}.{kind}", store.as_str().replacen('/', "~", 1)))
     }
 
     /// What a shard is split into, until it is in its place.

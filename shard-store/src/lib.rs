@@ -36,7 +36,7 @@ pub use leaf::LeafPool;
 pub use ledger::{LedgerFile, LedgerReader, LedgerRow};
 pub use manifest::{placement_from_text, placement_to_text};
 pub use membership::Membership;
-pub use moving::{ArrivedShard, Moving};
+pub use moving::{ArrivedStore, Moving};
 pub use pool::ShardPool;
 pub use rebuild::Healed;
 pub use registry::RegistryFile;

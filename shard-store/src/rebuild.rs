@@ -236,6 +236,16 @@ pub(crate) fn last_token(state: &Path) -> Result<Option<i64>, StoreError> {
     Ok(tokens.last().copied())
 }
 
+/// Makes a new file of the same mind as those that have a token.
+pub(crate) fn add_token(
+    path: &Path,
+    format: &Format,
+    settings: &SqliteSettings,
+    token: i64,
+) -> Result<(), StoreError> {
+    write_token(path, format, settings, ADD_TOKEN, token)
+}
+
 fn write_token(
     path: &Path,
     format: &Format,

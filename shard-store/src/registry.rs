@@ -28,7 +28,10 @@ const STUDIES_A_TRANSACTION: usize = 10_000;
 
 /// The embedded [`Registry`].
 pub struct RegistryFile {
-    owner: Owner<Opened>,
+    path: PathBuf,
+    settings: SqliteSettings,
+    /// `None` while the file is exchanged.
+    owner: Owner<Option<Opened>>,
 }
 
 struct Opened {
@@ -43,19 +46,50 @@ impl RegistryFile {
     /// # Errors
     /// [`StoreError`] if it cannot be used.
     pub(crate) fn open(path: &Path, settings: &SqliteSettings) -> Result<Self, StoreError> {
-        let connection = sqlite::open_writer(path, &REGISTRY, settings, 4 << 20)?;
-        let opened = Opened { path: path.to_owned(), connection, settings: settings.clone() };
+        let opened = Some(Opened::open(path, settings)?);
         let owner = Owner::start("registry", opened).map_err(|error| io_error(path, &error))?;
-        Ok(Self { owner })
+        Ok(Self { path: path.to_owned(), settings: settings.clone(), owner })
+    }
+
+    /// Waits until what was asked of it before is done.
+    pub(crate) async fn rest(&self) -> Result<(), StoreError> {
+        self.owner.call(|_| Ok(())).await
+    }
+
+    /// Closes the file, so that another one can take its place. Whoever uses it is told that it is closed.
+    pub(crate) async fn close(&self) -> Result<(), StoreError> {
+        self.owner
+            .call(|slot| {
+                drop(slot.take());
+                Ok(())
+            })
+            .await
+    }
+
+    /// Opens what is in its place.
+    pub(crate) async fn reopen(&self) -> Result<(), StoreError> {
+        let (path, settings) = (self.path.clone(), self.settings.clone());
+        self.owner
+            .call(move |slot| {
+                *slot = Some(Opened::open(&path, &settings)?);
+                Ok(())
+            })
+            .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Opened) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.owner.call(move |slot| act(slot.as_mut().ok_or(StoreError::Closed)?)).await
     }
 
     /// Empties the write-ahead log into the file.
     pub(crate) async fn truncate_log(&self) -> Result<(), StoreError> {
-        self.owner
-            .call(|opened| {
-                sqlite::truncate_log(&opened.connection).map_err(|error| store_error(&opened.path, error))
-            })
-            .await
+        self.run(|opened| {
+            sqlite::truncate_log(&opened.connection).map_err(|error| store_error(&opened.path, error))
+        })
+        .await
     }
 
     /// Enters the studies that a shard really has, where they are not claimed for another one. A study that it covers
@@ -102,12 +136,11 @@ impl RegistryFile {
     /// # Errors
     /// [`StoreError`]; it is to be done again then.
     pub async fn relabel_split(&self, split: ShardSplit) -> Result<(), StoreError> {
-        self.owner
-            .call(move |opened| {
-                relabel_all(&mut opened.connection, &opened.settings, &split)
-                    .map_err(|error| store_error(&opened.path, error))
-            })
-            .await
+        self.run(move |opened| {
+            relabel_all(&mut opened.connection, &opened.settings, &split)
+                .map_err(|error| store_error(&opened.path, error))
+        })
+        .await
     }
 
     /// Tells the registry of shards that there are: new studies go to the bucket of the longest name.
@@ -115,14 +148,13 @@ impl RegistryFile {
     /// # Errors
     /// [`StoreError`] if they cannot be entered.
     pub async fn know(&self, shards: Vec<ShardId>) -> Result<(), StoreError> {
-        self.owner
-            .call(move |opened| {
-                sqlite::durably(&mut opened.connection, opened.settings.synchronous, |transaction| {
-                    shards.iter().try_for_each(|shard| shard_id(transaction, shard).map(drop))
-                })
-                .map_err(|error| store_error(&opened.path, error))
+        self.run(move |opened| {
+            sqlite::durably(&mut opened.connection, opened.settings.synchronous, |transaction| {
+                shards.iter().try_for_each(|shard| shard_id(transaction, shard).map(drop))
             })
-            .await
+            .map_err(|error| store_error(&opened.path, error))
+        })
+        .await
     }
 
     /// Lets the registry name the new shard for the studies that a split took, by a connection of its own. May be
@@ -137,6 +169,13 @@ impl RegistryFile {
     ) -> Result<(), StoreError> {
         let mut connection = sqlite::open_writer(path, &REGISTRY, settings, 4 << 20)?;
         relabel_all(&mut connection, settings, split).map_err(|error| store_error(path, error))
+    }
+}
+
+impl Opened {
+    fn open(path: &Path, settings: &SqliteSettings) -> Result<Self, StoreError> {
+        let connection = sqlite::open_writer(path, &REGISTRY, settings, 4 << 20)?;
+        Ok(Self { path: path.to_owned(), connection, settings: settings.clone() })
     }
 }
 
@@ -188,19 +227,18 @@ fn buckets(shard: &ShardId) -> (String, String) {
 #[async_trait]
 impl Registry for RegistryFile {
     async fn claim(&self, claims: Vec<StudyClaim>) -> Result<Vec<ShardId>, StoreError> {
-        self.owner
-            .call(move |opened| {
-                let fail = |error| store_error(&opened.path, error);
-                let known = lookup(&opened.connection, &claims).map_err(fail)?;
-                if let Some(shards) = known.iter().cloned().collect::<Option<Vec<_>>>() {
-                    return Ok(shards);
-                }
-                sqlite::durably(&mut opened.connection, opened.settings.synchronous, |transaction| {
-                    claims.iter().map(|claim| claim_one(transaction, claim)).collect()
-                })
-                .map_err(fail)
+        self.run(move |opened| {
+            let fail = |error| store_error(&opened.path, error);
+            let known = lookup(&opened.connection, &claims).map_err(fail)?;
+            if let Some(shards) = known.iter().cloned().collect::<Option<Vec<_>>>() {
+                return Ok(shards);
+            }
+            sqlite::durably(&mut opened.connection, opened.settings.synchronous, |transaction| {
+                claims.iter().map(|claim| claim_one(transaction, claim)).collect()
             })
-            .await
+            .map_err(fail)
+        })
+        .await
     }
 }
 

@@ -109,6 +109,8 @@ impl Client {
         drain_worker(v1::WorkerRequest) -> v1::WorkersReply;
         /// Takes that back.
         undrain_worker(v1::WorkerRequest) -> v1::WorkersReply;
+        /// Makes a worker home.
+        make_home(v1::WorkerRequest) -> v1::WorkersReply;
         /// Splits a shard.
         split_shard(v1::SplitShardRequest) -> v1::ShardStatus;
         /// Moves a shard.

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use shardex_catalog::{Domain, RelativePath, ShardId, SourceName, Span, TimeWindow};
+use shardex_catalog::{Domain, RelativePath, ShardId, SourceName, Span, StoreId, TimeWindow};
 use shardex_proto::v1;
 
 use super::machine::{
-    Arrived, End, Finished, Grant, Holdings, JobView, Map, Memory, Moment, Mount, Options, Reply, Report,
+    Arrived, End, Finished, Grant, Holdings, JobView, Map, Memory, Moment, Mount, Move, Options, Reply, Report,
     ShardView, Slow, Split, SplitReport, SplitStage, State, Submit, Task, Totals, Unit, UnitReport, UnitView,
     WorkerName, WorkerState, WorkerView,
 };
@@ -77,6 +77,10 @@ fn holdings_in(holdings: v1::Holdings) -> Result<Holdings, Nonsense> {
     Ok(Holdings {
         shards: shards.collect::<Result<_, Nonsense>>()?,
         is_home: holdings.is_home,
+        home_leaves_to: match &*holdings.home_leaves_to {
+            "" => None,
+            to => Some(worker_in(to)?),
+        },
         placement: holdings.placement,
         folder_id: holdings.folder_id,
         arrived: holdings.arrived.into_iter().map(arrived_in).collect::<Result<_, _>>()?,
@@ -109,8 +113,11 @@ fn ledger_in(ledger: v1::LedgerShards) -> Result<BTreeSet<ShardId>, Nonsense> {
 }
 
 fn arrived_in(arrived: v1::ArrivedShard) -> Result<Arrived, Nonsense> {
-    let shard = shard_in(&arrived.shard)?;
-    Ok(Arrived { shard, number: arrived.r#move, from_session: arrived.from_session })
+    let store = match &*arrived.shard {
+        "" => StoreId::Home,
+        shard => shard_in(shard)?.into(),
+    };
+    Ok(Arrived { store, number: arrived.r#move, from_session: arrived.from_session })
 }
 
 fn split_in(said: v1::SplitReport) -> Result<SplitReport, Nonsense> {
@@ -337,11 +344,11 @@ pub(super) fn domains(state: &State) -> HashMap<String, String> {
 
 pub(super) fn map_out(map: &Map) -> v1::ShardMap {
     let owner = |(shard, owner): (&ShardId, &WorkerName)| {
-        let known = map.moves.get(shard);
+        let known = map.move_of(shard);
         let is_placing = |(from, split): (&ShardId, &Split)| {
             split.stage == SplitStage::Placing && (from == shard || split.to == *shard)
         };
-        let is_released = known.is_some_and(|known| known.released.is_some());
+        let is_released = known.is_some_and(Move::is_released);
         let is_served = !is_released && !map.splits.iter().any(is_placing);
         v1::ShardOwner {
             shard: shard.to_string(),
@@ -357,7 +364,10 @@ pub(super) fn map_out(map: &Map) -> v1::ShardMap {
     };
     v1::ShardMap {
         version: map.version,
-        home: map.home.as_ref().map(ToString::to_string).unwrap_or_default(),
+        home: map.serving_home().map(ToString::to_string).unwrap_or_default(),
+        home_moves_to: map.home_move().map(|known| known.to.to_string()).unwrap_or_default(),
+        home_move: map.home_move().map_or(0, |known| known.number),
+        home_begun: map.home_begun,
         shards: map.shards.iter().map(owner).collect(),
         workers: map.urls.iter().map(address).collect(),
     }
@@ -458,6 +468,7 @@ fn worker_out(view: WorkerView) -> v1::Worker {
         shards: view.shards,
         bytes: view.bytes,
         is_home: view.is_home,
+        home_moves_to: view.home_moves_to.map(|to| to.to_string()).unwrap_or_default(),
         silent_ms: view
             .silent
             .map_or(u32::MAX, |silent| u32::try_from(silent.as_millis()).unwrap_or(u32::MAX)),

@@ -14,8 +14,9 @@ const CLUSTER: &str = "cluster";
 const MAP: &str = "map";
 const JOBS: &str = "job/";
 const PAGE: u32 = 100;
-/// Version of what is stored. Version 2 added splits of shards to the map; one of version 1 has none.
-const FORMAT: i64 = 2;
+/// Version of what is stored. Version 2 added splits of shards to the map, version 3 moves of ledger and registry; what is
+/// older has none.
+const FORMAT: i64 = 3;
 
 /// Makes a state that was lost, or put back from a backup, usable: fences go on above all that were ever given, and
 /// the next leader makes the map anew from what the workers hold. No coordinator may lead meanwhile, or it must refuse
@@ -167,8 +168,10 @@ mod tests {
         // Format 1 had no splits.
         let first = map(1).expect("an older one is read");
         assert_eq!((first.version, first.shards.len(), first.splits.len()), (3, 1, 0));
-        assert!(map(2).is_ok());
-        let newer = map(3).expect_err("a newer one is refused");
-        assert!(newer.to_string().contains("format version 3"), "{newer}");
+        // Until format 2 the home did not move.
+        assert_eq!(map(2).expect("an older one is read").home_begun, 0);
+        assert!(map(3).is_ok());
+        let newer = map(4).expect_err("a newer one is refused");
+        assert!(newer.to_string().contains("format version 4"), "{newer}");
     }
 }

@@ -306,6 +306,18 @@ impl Jobs for ClusterService {
         .await
     }
 
+    async fn make_home(
+        &self,
+        request: Request<v1::WorkerRequest>,
+    ) -> Result<Response<v1::WorkersReply>, Status> {
+        let worker = convert::worker_in(&request.into_inner().worker).map_err(nonsense)?;
+        self.ask(move |state, now| {
+            state.make_home(&worker, now)?;
+            Ok(convert::workers_out(state, now))
+        })
+        .await
+    }
+
     async fn move_shard(
         &self,
         request: Request<v1::MoveShardRequest>,

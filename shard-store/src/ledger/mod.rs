@@ -8,7 +8,7 @@ mod relabel;
 mod restore;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
@@ -70,7 +70,9 @@ const IDLE_READERS_MAX: usize = 64;
 pub struct LedgerFile {
     /// Before the owner, so that the connection that can remove the log is the last that is closed.
     reader: LedgerReader,
-    owner: Owner<Opened>,
+    settings: SqliteSettings,
+    /// `None` while the file is exchanged.
+    owner: Owner<Option<Opened>>,
 }
 
 struct Opened {
@@ -84,19 +86,56 @@ struct Opened {
 pub struct LedgerReader {
     path: PathBuf,
     shards: Arc<Shards>,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Idle>,
+}
+
+/// Connections that wait for the next reader.
+#[derive(Default)]
+struct Idle {
+    connections: Vec<Connection>,
+    /// How often the file was exchanged: a connection of before is of no use.
+    exchanges: u64,
 }
 
 impl LedgerFile {
     pub(crate) fn open(path: &Path, settings: &SqliteSettings) -> Result<Self, StoreError> {
-        let connection = sqlite::open_writer(path, &LEDGER, settings, CACHE_BYTES)?;
         let shards = Arc::new(Shards::default());
-        shards.refresh(&connection).map_err(|error| store_error(path, error))?;
-        let reader =
-            LedgerReader { path: path.to_owned(), shards: Arc::clone(&shards), idle: Mutex::default() };
-        let opened = Opened { path: path.to_owned(), connection, settings: settings.clone(), shards };
+        let opened = Some(Opened::open(path, settings, &shards)?);
+        let reader = LedgerReader { path: path.to_owned(), shards, idle: Mutex::default() };
         let owner = Owner::start("ledger", opened).map_err(|error| io_error(path, &error))?;
-        Ok(Self { reader, owner })
+        Ok(Self { reader, settings: settings.clone(), owner })
+    }
+
+    /// Waits until what was asked of it before is done.
+    pub(crate) async fn rest(&self) -> Result<(), StoreError> {
+        self.owner.call(|_| Ok(())).await
+    }
+
+    /// Closes the file, so that another one can take its place. Whoever writes it is told that it is closed; nobody
+    /// may begin to read it.
+    pub(crate) async fn close(&self) -> Result<(), StoreError> {
+        self.owner
+            .call(|slot| {
+                drop(slot.take());
+                Ok(())
+            })
+            .await?;
+        let mut idle = self.reader.idle();
+        idle.connections.clear();
+        idle.exchanges += 1;
+        Ok(())
+    }
+
+    /// Opens what is in its place.
+    pub(crate) async fn reopen(&self) -> Result<(), StoreError> {
+        let (path, settings) = (self.reader.path.clone(), self.settings.clone());
+        let shards = Arc::clone(&self.reader.shards);
+        self.owner
+            .call(move |slot| {
+                *slot = Some(Opened::open(&path, &settings, &shards)?);
+                Ok(())
+            })
+            .await
     }
 
     /// Empties the write-ahead log into the file.
@@ -158,11 +197,21 @@ impl LedgerFile {
         act: impl FnOnce(&mut Opened) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.owner
-            .call(move |opened| {
+            .call(move |slot| {
+                let opened = slot.as_mut().ok_or(StoreError::Closed)?;
                 let path = opened.path.clone();
                 act(opened).map_err(|error| store_error(&path, error))
             })
             .await
+    }
+}
+
+impl Opened {
+    fn open(path: &Path, settings: &SqliteSettings, shards: &Arc<Shards>) -> Result<Self, StoreError> {
+        let connection = sqlite::open_writer(path, &LEDGER, settings, CACHE_BYTES)?;
+        shards.refresh(&connection).map_err(|error| store_error(path, error))?;
+        let (path, shards) = (path.to_owned(), Arc::clone(shards));
+        Ok(Self { path, connection, settings: settings.clone(), shards })
     }
 }
 
@@ -187,21 +236,29 @@ impl LedgerReader {
         };
         let shards = Arc::new(Shards::default());
         shards.refresh(&connection).map_err(|error| store_error(path, error))?;
-        Ok(Some(Self { path: path.to_owned(), shards, idle: Mutex::new(vec![connection]) }))
+        let idle = Mutex::new(Idle { connections: vec![connection], exchanges: 0 });
+        Ok(Some(Self { path: path.to_owned(), shards, idle }))
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn with<T>(&self, act: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = match idle {
+        let (connection, exchanges) = {
+            let mut idle = self.idle();
+            (idle.connections.pop(), idle.exchanges)
+        };
+        let connection = match connection {
             Some(connection) => connection,
             None => {
                 sqlite::open_reader(&self.path, &LEDGER, READER_CACHE_BYTES)?.ok_or(StoreError::Closed)?
             }
         };
         let result = act(&connection).map_err(|error| store_error(&self.path, error));
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < IDLE_READERS_MAX {
-            idle.push(connection);
+        let mut idle = self.idle();
+        if idle.exchanges == exchanges && idle.connections.len() < IDLE_READERS_MAX {
+            idle.connections.push(connection);
         }
         result
     }

@@ -96,7 +96,7 @@ impl Splitting {
         }
         for half in [&split.from, &split.to] {
             self.leaves.forget(half);
-            self.moving.forget(half);
+            self.moving.forget(&half.into());
             self.pool.move_root_of(half.clone()).await?;
             self.pool.close(half.clone()).await?;
         }

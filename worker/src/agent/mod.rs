@@ -51,8 +51,8 @@ pub trait Owner: Send + Sync {
     fn holdings(&self) -> Result<Holdings, String>;
 
     /// Takes an answer: map, table of fences, and the moment (of [`Clock::elapsed`]) until which the
-    /// stores may serve.
-    async fn take(&self, reply: &WorkerOrders, until: Duration);
+    /// stores may serve. Whether it was taken: else nothing of it counts.
+    async fn take(&self, reply: &WorkerOrders, until: Duration) -> bool;
 }
 
 /// The stores as a unit sees them, wherever they are.
@@ -206,12 +206,14 @@ impl Agent {
     async fn take(&mut self, reply: &WorkerOrders, sent: Duration) {
         self.interval = Duration::from_millis(reply.report_interval_ms.into()).max(INTERVAL_MIN);
         self.lease_until = sent + Duration::from_millis(reply.lease_ms.into());
-        if let Some(map) = &reply.map {
-            self.map_version = map.version;
-        }
         // Before units: their sessions are checked against this table.
-        if let Some(owner) = &self.owner {
-            owner.take(reply, self.lease_until).await;
+        let is_taken = match &self.owner {
+            Some(owner) => owner.take(reply, self.lease_until).await,
+            None => true,
+        };
+        // The leader hands over what it believes to be known here.
+        if let Some(map) = reply.map.as_ref().filter(|_| is_taken) {
+            self.map_version = map.version;
         }
         self.table.take(reply, self.is_draining);
     }

@@ -3,6 +3,7 @@
 mod coordinator;
 mod directory;
 mod follow;
+mod home;
 mod job;
 mod moves;
 mod owner;

@@ -1,13 +1,14 @@
-//! Carries out what the map says of shards that come and go.
+//! Carries out what the map says of stores that come and go.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use shardex_catalog::ShardId;
+use shardex_catalog::{ShardId, StoreId};
 use shardex_proto::v1::ArrivedShard;
-use shardex_remote::{Gate, Locator, Map, ShardFetcher};
-use shardex_seams::{ShardSink, StoreError};
+use shardex_remote::{Gate, Locator, Map, StoreFetcher};
+use shardex_seams::StoreError;
 use shardex_shard_store::Moving;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -16,12 +17,12 @@ use super::directory::Directory;
 
 /// Time between two looks at the map.
 const EVERY: Duration = Duration::from_millis(100);
-/// Time before a shard that could not be fetched is tried again.
+/// Time before a store that could not be fetched is tried again.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// What the map asks of this worker for one shard. Pure.
+/// What the map asks of this worker for one store.
 #[derive(Debug, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     /// It has arrived, and is ours.
     Install,
     /// It has arrived; the leader is to hear that.
@@ -37,11 +38,12 @@ enum Step {
     Nothing,
 }
 
-/// `arrived`: the number of the move for which it has come. `is_leaving`: its last pass began here.
+/// For a shard. `arrived`: the number of the move for which it has come. `is_leaving`: its last pass began here. Pure.
 fn step(map: &Map, worker: &str, shard: &ShardId, arrived: Option<u64>, is_leaving: bool) -> Step {
+    let store = shard.into();
     let owner = map.shards.get(shard).map(String::as_str);
-    let coming = map.moves.get(shard).filter(|known| known.to == worker).map(|known| known.number);
-    let is_settled = !map.moves.contains_key(shard);
+    let coming = map.moves.get(&store).filter(|known| known.to == worker).map(|known| known.number);
+    let is_settled = !map.moves.contains_key(&store);
     match (arrived, coming) {
         (Some(_), None) if is_settled && owner == Some(worker) => Step::Install,
         (Some(arrived), Some(number)) if arrived == number => Step::Report,
@@ -58,9 +60,11 @@ fn step(map: &Map, worker: &str, shard: &ShardId, arrived: Option<u64>, is_leavi
 pub(super) struct Mover {
     pub(super) worker: String,
     pub(super) moving: Arc<Moving>,
-    pub(super) fetcher: Arc<ShardFetcher>,
+    pub(super) fetcher: Arc<StoreFetcher>,
     pub(super) gate: Arc<Gate>,
     pub(super) directory: Arc<Directory>,
+    /// Whether ledger and registry here are the cluster's, as reports say it.
+    pub(super) is_home: Arc<AtomicBool>,
     /// Lets the worker report at once.
     pub(super) wake: Arc<Notify>,
 }
@@ -78,7 +82,7 @@ impl Mover {
             }
             let is_free = fetching.as_ref().is_none_or(JoinHandle::is_finished);
             match self.look(&map).await {
-                Ok(Some((shard, number))) if is_free => fetching = Some(self.fetch(shard, number)),
+                Ok(Some((store, number))) if is_free => fetching = Some(self.fetch(store, number)),
                 Ok(_) => {}
                 Err(error) => {
                     tracing::warn!(%error, "a move cannot go on");
@@ -91,72 +95,89 @@ impl Mover {
         }
     }
 
-    /// Takes all steps but fetching; gives a shard that is to be fetched.
-    async fn look(&self, map: &Map) -> Result<Option<(ShardId, u64)>, StoreError> {
+    /// Takes all steps but fetching; gives a store that is to be fetched.
+    async fn look(&self, map: &Map) -> Result<Option<(StoreId, u64)>, StoreError> {
         let arrived = self.moving.arrived()?;
-        let mut arrived: HashMap<_, _> = arrived.into_iter().map(|one| (one.shard, one.number)).collect();
+        let mut arrived: HashMap<_, _> = arrived.into_iter().map(|one| (one.store, one.number)).collect();
         let leaving = self.moving.leaving()?;
-        let mut shards: Vec<_> = map.moves.keys().chain(arrived.keys()).chain(&leaving).cloned().collect();
-        shards.sort();
-        shards.dedup();
-        let mut to_fetch = None;
-        for shard in shards {
-            let has_arrived = arrived.get(&shard).copied();
-            match step(map, &self.worker, &shard, has_arrived, leaving.contains(&shard)) {
-                Step::Install => {
-                    self.moving.install(&shard).await?;
-                    arrived.remove(&shard);
-                    tracing::info!("a shard has moved here");
-                    self.wake.notify_one();
-                }
-                Step::Report => self.wake.notify_one(),
-                Step::Discard => {
-                    self.moving.discard(&shard)?;
-                    arrived.remove(&shard);
-                }
-                Step::Fetch(number) => {
-                    to_fetch.get_or_insert((shard, number));
-                }
-                Step::Remove => {
-                    self.moving.remove_left(&shard).await?;
-                    tracing::info!("a shard has moved away");
-                }
-                Step::Stay => self.moving.stays(&shard)?,
-                Step::Nothing => {}
+        let mut stores: Vec<_> = map.moves.keys().chain(arrived.keys()).chain(&leaving).cloned().collect();
+        stores.sort();
+        stores.dedup();
+        let mut to_fetch = self.look_at_home(arrived.get(&StoreId::Home).copied()).await?;
+        for store in stores {
+            let StoreId::Shard(shard) = &store else { continue };
+            let step = step(map, &self.worker, shard, arrived.get(&store).copied(), leaving.contains(&store));
+            if matches!(step, Step::Install | Step::Discard) {
+                arrived.remove(&store);
             }
+            let fetched = self.carry_out(step, store).await?;
+            to_fetch = to_fetch.or(fetched);
         }
-        let comes = |shard: &ShardId| map.moves.get(shard).is_some_and(|known| known.to == self.worker);
-        self.gate.keep_expecting(|shard| arrived.contains_key(shard) || comes(shard));
+        let comes = |store: &StoreId| map.moves.get(store).is_some_and(|known| known.to == self.worker);
+        self.gate.keep_expecting(|store| match store {
+            // The step that ends it says so.
+            StoreId::Home => true,
+            StoreId::Shard(_) => arrived.contains_key(store) || comes(store),
+        });
         Ok(to_fetch)
     }
 
-    fn fetch(&self, shard: ShardId, number: u64) -> JoinHandle<()> {
+    /// Does what the map asks, but fetching: gives what is to be fetched.
+    pub(super) async fn carry_out(
+        &self,
+        step: Step,
+        store: StoreId,
+    ) -> Result<Option<(StoreId, u64)>, StoreError> {
+        match step {
+            Step::Install => {
+                self.moving.install(&store).await?;
+                tracing::info!("a store has moved here");
+                self.wake.notify_one();
+            }
+            Step::Report => self.wake.notify_one(),
+            Step::Discard => self.moving.discard(&store)?,
+            Step::Fetch(number) => return Ok(Some((store, number))),
+            Step::Remove => {
+                self.moving.remove_left(&store).await?;
+                tracing::info!("a store has moved away");
+            }
+            Step::Stay => self.moving.stays(&store)?,
+            Step::Nothing => {}
+        }
+        Ok(None)
+    }
+
+    fn fetch(&self, store: StoreId, number: u64) -> JoinHandle<()> {
         let (moving, fetcher, gate) =
             (Arc::clone(&self.moving), Arc::clone(&self.fetcher), Arc::clone(&self.gate));
         tokio::spawn(async move {
             // From here on the map may make it ours before it is in its place.
-            gate.expect(&shard);
-            let fetched = match open(moving, shard.clone()).await {
-                Ok(sink) => fetcher.fetch(&shard, number, sink).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = fetched {
-                tracing::warn!(%error, "a shard could not be fetched: it will be tried again");
+            gate.expect(&store);
+            if let Err(error) = fetch(moving, &fetcher, store, number).await {
+                tracing::warn!(%error, "a store could not be fetched: it will be tried again");
                 tokio::time::sleep(PAUSE).await;
             }
         })
     }
 }
 
-async fn open(moving: Arc<Moving>, shard: ShardId) -> Result<Box<dyn ShardSink>, StoreError> {
-    let open = move || moving.sink(&shard).map(|sink| Box::new(sink) as Box<dyn ShardSink>);
-    tokio::task::spawn_blocking(open).await.unwrap_or(Err(StoreError::Closed))
+async fn fetch(
+    moving: Arc<Moving>,
+    fetcher: &StoreFetcher,
+    store: StoreId,
+    number: u64,
+) -> Result<(), StoreError> {
+    let (sinks_of, of) = (Arc::clone(&moving), store.clone());
+    let sinks = tokio::task::spawn_blocking(move || sinks_of.sinks(&of)).await;
+    let from_session = fetcher.fetch(number, sinks.unwrap_or(Err(StoreError::Closed))?).await?;
+    let arrived = tokio::task::spawn_blocking(move || moving.arrive(&store, number, from_session)).await;
+    arrived.unwrap_or(Err(StoreError::Closed))
 }
 
 /// What has arrived, for a report.
 pub(super) fn arrived(moving: &Moving) -> Result<Vec<ArrivedShard>, StoreError> {
     let arrived = moving.arrived()?.into_iter().map(|one| ArrivedShard {
-        shard: one.shard.to_string(),
+        shard: one.store.shard().map(ToString::to_string).unwrap_or_default(),
         r#move: one.number,
         from_session: one.from_session,
     });
@@ -165,13 +186,13 @@ pub(super) fn arrived(moving: &Moving) -> Result<Vec<ArrivedShard>, StoreError> 
 
 #[cfg(test)]
 mod tests {
-    use shardex_remote::ShardMove;
+    use shardex_remote::StoreMove;
 
     use super::*;
 
     fn map(owner: &str, moves: Option<(&str, u64)>) -> Map {
         let shard = ShardId::new("p/0").expect("an id");
-        let moves = moves.map(|(to, number)| (shard.clone(), ShardMove { to: to.to_owned(), number }));
+        let moves = moves.map(|(to, number)| (StoreId::from(&shard), StoreMove { to: to.to_owned(), number }));
         Map {
             version: 9,
             shards: HashMap::from([(shard, owner.to_owned())]),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use shardex_catalog::{Cell, Placement};
+use shardex_catalog::{Cell, Placement, StoreId};
 use shardex_proto::v1::{HeldShard, Holdings, LedgerShards, WorkerOrders};
 use shardex_remote::{Gate, LedgerFileRows, Map, OwnedStores};
 use shardex_seams::{Ledger, StoreError};
@@ -44,7 +44,8 @@ pub(super) struct Folder {
     /// What the folder remembers of the cluster.
     membership: Mutex<Membership>,
     placement: String,
-    is_home: AtomicBool,
+    /// Whether ledger and registry are the cluster's, or were.
+    is_home: Arc<AtomicBool>,
     /// What the ledger rests on, while the leader asks for it.
     ledger: Mutex<Option<LedgerShards>>,
     gate: Arc<Gate>,
@@ -74,7 +75,7 @@ impl Folder {
         let read = ReadArchive::open(path)?;
         let leaves = read.leaves(IDLE_CONNECTIONS);
         let moving = Arc::new(Moving::new(&archive, Arc::clone(&shards), Arc::clone(&leaves))?);
-        moving.arrived()?.iter().for_each(|arrived| gate.expect(&arrived.shard));
+        moving.arrived()?.iter().for_each(|arrived| gate.expect(&arrived.store));
         let (pool, read_by) = (Arc::clone(&shards), Arc::clone(&leaves));
         let splitting = Arc::new(Splitting::new(&archive, pool, read_by, Arc::clone(&moving)));
         let folder_id = moving.folder_id()?;
@@ -96,7 +97,7 @@ impl Folder {
             told_fence: AtomicU64::new(0),
             membership,
             placement,
-            is_home: AtomicBool::new(is_home),
+            is_home: Arc::new(AtomicBool::new(is_home)),
             ledger: Mutex::default(),
             gate,
             directory,
@@ -128,9 +129,9 @@ impl Folder {
         self.archive.temporary()
     }
 
-    /// The shards that come and go.
-    pub(super) fn moving(&self) -> Arc<Moving> {
-        Arc::clone(&self.moving)
+    /// The stores that come and go, and whether ledger and registry here are the cluster's, as reports say it.
+    pub(super) fn moving(&self) -> (Arc<Moving>, Arc<AtomicBool>) {
+        (Arc::clone(&self.moving), Arc::clone(&self.is_home))
     }
 
     /// The shards that are split, with what is to be reported of them.
@@ -204,11 +205,13 @@ impl Owner for Folder {
         })?;
         let Membership { cluster, map_version, domains } = self.membership();
         let sizes = self.read.shard_sizes().map_err(|error| error.to_string())?;
+        let departure = self.moving.home_departure().map_err(|error| error.to_string())?;
         let held =
             |(shard, bytes): (shardex_catalog::ShardId, u64)| HeldShard { shard: shard.to_string(), bytes };
         Ok(Holdings {
             shards: sizes.into_iter().map(held).collect(),
             is_home: self.is_home.load(Ordering::Relaxed),
+            home_leaves_to: departure.map(|departure| departure.to).unwrap_or_default(),
             highest_fence: self.archive.highest_fence().0.max(self.told_fence.load(Ordering::Relaxed)),
             placement: self.placement.clone(),
             arrived: arrived(&self.moving).map_err(|error| error.to_string())?,
@@ -222,23 +225,26 @@ impl Owner for Folder {
         })
     }
 
-    async fn take(&self, reply: &WorkerOrders, until: Duration) {
+    async fn take(&self, reply: &WorkerOrders, until: Duration) -> bool {
         // Before anything is served by it: a state that knows less later is not the cluster's.
         if let Err(error) = self.remember(reply).await {
             tracing::error!(%error, "what the leader said cannot be remembered, and is passed over");
-            return;
+            return false;
         }
         self.told_fence.fetch_max(reply.last_fence, Ordering::Relaxed);
         let map = reply.map.as_ref().map(Map::from_wire);
         if let Some(map) = &map {
             self.directory.take(map.clone());
-            if map.home.as_deref() == Some(self.gate.worker()) {
+            // What is still on its way here is not here yet.
+            let comes = map.moves.contains_key(&StoreId::Home);
+            if map.owner(&StoreId::Home) == Some(self.gate.worker()) && !comes {
                 self.is_home.store(true, Ordering::Relaxed);
             }
         }
         *self.domains.write().unwrap_or_else(PoisonError::into_inner) = reply.domains.clone();
         let fences = reply.fences.iter().map(|held| (held.unit, held.fence)).collect();
         self.gate.take(fences, reply.last_fence, map, until);
+        true
     }
 }
 

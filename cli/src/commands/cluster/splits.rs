@@ -153,6 +153,8 @@ impl Splitter {
         if map.home.as_ref() != Some(&self.worker) {
             return Ok(());
         }
+        // While both leave, they are not changed. Whoever is home next goes on.
+        let Ok(_held) = self.gate.use_home() else { return Ok(()) };
         if *known_version != map.version {
             // A registry that was begun anew knows of no split.
             let split = map.shards.keys().filter(|shard| shard.as_str().contains("/0.")).cloned().collect();

@@ -15,7 +15,7 @@ use shardex_daemon::SystemClock;
 use shardex_daemon::net::{Routes, Server};
 use shardex_proto::v1::error_detail::Reason;
 use shardex_proto::v1::{WorkerOrders, WorkerReport};
-use shardex_remote::{Gate, LocalStores, Locator, Peers, RemoteStores, ShardFetcher, StoreService};
+use shardex_remote::{Gate, LocalStores, Locator, Peers, RemoteStores, StoreFetcher, StoreService};
 use shardex_shard_store::placement_from_text;
 use shardex_worker::agent::{Agent, AgentSettings, Mount, Owner, Reports, UnitStores};
 use shardex_worker::{BeforeRead, Stores};
@@ -127,7 +127,7 @@ async fn serve(worker: &Worker, mounts: Vec<Mount>, before_read: Option<BeforeRe
     let handle = tokio::runtime::Handle::current();
     let locator = Arc::clone(&directory) as Arc<dyn Locator>;
     let fetcher =
-        Arc::new(ShardFetcher::new(&worker.name, Arc::clone(&peers), locator, handle, REPORT_PATIENCE));
+        Arc::new(StoreFetcher::new(&worker.name, Arc::clone(&peers), locator, handle, REPORT_PATIENCE));
     let stores = RemoteUnits {
         local,
         peers: Arc::clone(&peers),
@@ -140,9 +140,8 @@ async fn serve(worker: &Worker, mounts: Vec<Mount>, before_read: Option<BeforeRe
     if let Some(folder) = &folder {
         let splitter = splitter(worker, folder, peers, &gate, Arc::clone(&directory) as _, agent.waker());
         tokio::spawn(splitter.run());
-        let (moving, gate) = (folder.moving(), Arc::clone(&gate));
-        let mover =
-            Mover { worker: worker.name.clone(), moving, fetcher, gate, directory, wake: agent.waker() };
+        let ((moving, is_home), gate, wake) = (folder.moving(), Arc::clone(&gate), agent.waker());
+        let mover = Mover { worker: worker.name.clone(), moving, fetcher, gate, directory, is_home, wake };
         tokio::spawn(mover.run());
     }
     tokio::spawn(fetch_tables(gate, agent.waker()));

@@ -14,6 +14,7 @@ use crate::output::{self, Table, byte_size, duration};
 pub(crate) const WORKER_EXAMPLES: &str = "Examples:
   shardex workers list --coordinator http://127.0.0.1:7500
   shardex workers drain w3 --coordinator http://127.0.0.1:7500
+  shardex workers make-home w2 --coordinator http://127.0.0.1:7500
   shardex workers forget w3 --coordinator http://127.0.0.1:7500";
 
 #[derive(Debug, Subcommand)]
@@ -26,14 +27,22 @@ pub(crate) enum Workers {
     #[command(after_help = "Examples:
   shardex workers forget w3 --coordinator http://127.0.0.1:7500")]
     Forget(One),
-    /// Give a worker no more units and shards, and move its shards to others, before it is taken away.
+    /// Give a worker no more units and shards, and move what it owns to others, before it is taken away.
     #[command(after_help = "Examples:
   shardex workers drain w3 --coordinator http://127.0.0.1:7500
   shardex shards list --coordinator http://127.0.0.1:7500
 
-Nothing is lost, and queries go on: each shard is copied while it is written and read. When it holds no shards any
-more, stop it (SIGTERM), and forget it.")]
+Nothing is lost, and queries go on: each shard is copied while it is written and read, and so are ledger and registry if
+it is home. When it holds no shards any more and is not home, stop it (SIGTERM), and forget it.")]
     Drain(One),
+    /// Make a worker home: ledger and registry move to it.
+    #[command(after_help = "Examples:
+  shardex workers make-home w2 --coordinator http://127.0.0.1:7500
+  shardex workers list --coordinator http://127.0.0.1:7500
+
+They are copied while they are written and read, and refuse both for a moment at the end. `workers list` shows them on
+their way. Nothing is read again, and jobs go on. `workers drain` of the home does this, too.")]
+    MakeHome(One),
     /// Take that back: it gets units and shards again. What has moved stays where it is.
     #[command(after_help = "Examples:
   shardex workers undrain w3 --coordinator http://127.0.0.1:7500
@@ -72,6 +81,10 @@ pub(crate) fn run(command: &Workers) -> anyhow::Result<ExitCode> {
             let list = &given.list;
             (list, operate(&list.coordinators, async |client| client.drain_worker(one(given)).await))
         }
+        Workers::MakeHome(given) => {
+            let list = &given.list;
+            (list, operate(&list.coordinators, async |client| client.make_home(one(given)).await))
+        }
         Workers::Undrain(given) => {
             let list = &given.list;
             (list, operate(&list.coordinators, async |client| client.undrain_worker(one(given)).await))
@@ -100,8 +113,17 @@ fn as_json(worker: &v1::Worker) -> serde_json::Value {
         "shards": worker.shards,
         "bytes": worker.bytes,
         "is_home": worker.is_home,
+        "home_moves_to": (!worker.home_moves_to.is_empty()).then_some(&worker.home_moves_to),
         "silent_ms": worker.silent_ms,
     })
+}
+
+fn home(worker: &v1::Worker) -> String {
+    match (worker.is_home, &*worker.home_moves_to) {
+        (false, _) => String::new(),
+        (true, "") => "yes".to_owned(),
+        (true, to) => format!("moves to {to}"),
+    }
 }
 
 fn write_table(to: &mut impl Write, workers: &[v1::Worker]) -> std::io::Result<()> {
@@ -119,7 +141,7 @@ fn write_table(to: &mut impl Write, workers: &[v1::Worker]) -> std::io::Result<(
             worker.units.to_string(),
             worker.shards.to_string(),
             byte_size(worker.bytes),
-            if worker.is_home { "yes" } else { "" }.to_owned(),
+            home(worker),
             heard,
             sources.join(","),
             worker.url.clone(),

@@ -34,6 +34,14 @@ pub(crate) struct LiveWorker {
     pub(crate) suspects: BTreeSet<u64>,
     /// The shards that its ledger rests on, if it was asked for them.
     pub(crate) ledger: Option<BTreeSet<ShardId>>,
+    /// The map that it had taken.
+    pub(crate) map_version: u64,
+    /// It has a ledger and a registry.
+    pub(crate) is_home: bool,
+    /// Who may have these by now.
+    pub(crate) home_leaves_to: Option<WorkerName>,
+    /// The move by which both have arrived, and wait beside its own.
+    pub(crate) home_arrived: Option<u64>,
 }
 
 impl LiveWorker {

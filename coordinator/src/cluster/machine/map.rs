@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shardex_catalog::ShardId;
+use shardex_catalog::{ShardId, StoreId};
 
 use super::state::{Moment, State};
 use super::{Move, Refusal, Split, WorkerName, text};
 
 /// A new shard counts as much until its owner reports it.
-const SHARD_BYTES_MIN: u64 = 1 << 20;
+pub(super) const SHARD_BYTES_MIN: u64 = 1 << 20;
 
 /// The owners of shards, of ledger and registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,16 +18,46 @@ pub(crate) struct Map {
     pub(crate) version: u64,
     /// Whose folder has the ledger and the registry.
     pub(crate) home: Option<WorkerName>,
+    /// The version that named a home with an empty ledger: what a worker has of an earlier time is not its own. 0: the home
+    /// has what there was.
+    #[serde(default)]
+    pub(crate) home_begun: u64,
     #[serde(with = "text::map")]
     pub(crate) shards: BTreeMap<ShardId, WorkerName>,
-    /// Shards on their way to another owner.
+    /// Stores on their way to another owner.
     #[serde(with = "text::map", default)]
-    pub(crate) moves: BTreeMap<ShardId, Move>,
+    pub(crate) moves: BTreeMap<StoreId, Move>,
     /// Shards that are being split in two.
     #[serde(with = "text::map", default)]
     pub(crate) splits: BTreeMap<ShardId, Split>,
     /// Where owners are reached.
     pub(crate) urls: BTreeMap<WorkerName, String>,
+}
+
+impl Map {
+    /// Who owns a store, also while it changes hands.
+    pub(crate) fn owner(&self, store: &StoreId) -> Option<&WorkerName> {
+        match store {
+            StoreId::Home => self.home.as_ref(),
+            StoreId::Shard(shard) => self.shards.get(shard),
+        }
+    }
+
+    /// How a shard moves.
+    pub(crate) fn move_of(&self, shard: &ShardId) -> Option<&Move> {
+        self.moves.get(&shard.into())
+    }
+
+    /// How ledger and registry move.
+    pub(crate) fn home_move(&self) -> Option<&Move> {
+        self.moves.get(&StoreId::Home)
+    }
+
+    /// The home as owners and routers are told: nobody's while it changes hands.
+    pub(crate) fn serving_home(&self) -> Option<&WorkerName> {
+        let is_nobodys = self.home_move().is_some_and(Move::is_released);
+        self.home.as_ref().filter(|_| !is_nobodys)
+    }
 }
 
 impl State {
@@ -71,7 +101,7 @@ impl State {
         let mut loads: BTreeMap<_, _> = takers.map(|name| (name.clone(), 0_u64)).collect();
         let map = &self.durable.map;
         for (shard, owner) in &map.shards {
-            let goes_to = map.moves.get(shard).map_or(owner, |known| &known.to);
+            let goes_to = map.move_of(shard).map_or(owner, |known| &known.to);
             let Some(load) = loads.get_mut(goes_to) else { continue };
             let bytes = self.live.workers.get(owner).and_then(|live| live.shards.get(shard));
             *load = load.saturating_add(bytes.copied().unwrap_or(SHARD_BYTES_MIN));
@@ -84,11 +114,11 @@ impl State {
         &mut self,
         worker: &WorkerName,
         url: &str,
-        is_home: bool,
+        brings_home: bool,
         shards: &BTreeMap<ShardId, u64>,
     ) {
         let map = &self.durable.map;
-        let takes_home = is_home && map.home.is_none();
+        let takes_home = brings_home && map.home.is_none();
         let unowned: Vec<_> =
             shards.keys().filter(|shard| !map.shards.contains_key(*shard)).cloned().collect();
         if !takes_home && unowned.is_empty() && map.urls.get(worker).is_some_and(|known| known == url) {
@@ -97,6 +127,7 @@ impl State {
         let map = self.durable.map_mut();
         if takes_home {
             map.home = Some(worker.clone());
+            map.home_begun = 0;
         }
         map.shards.extend(unowned.into_iter().map(|shard| (shard, worker.clone())));
         map.urls.insert(worker.clone(), url.to_owned());
@@ -114,6 +145,7 @@ impl State {
         let map = self.durable.map_mut();
         map.home = Some(home);
         map.version += 1;
+        map.home_begun = map.version;
         true
     }
 
@@ -149,10 +181,12 @@ impl State {
         map.moves.retain(|_, known| known.to != *worker);
         lost.iter().for_each(|shard| {
             map.shards.remove(shard);
-            map.moves.remove(shard);
+            map.moves.remove(&shard.into());
         });
         map.urls.remove(worker);
-        map.home.take_if(|home| home == worker);
+        if map.home.take_if(|home| home == worker).is_some() {
+            map.moves.remove(&StoreId::Home);
+        }
         map.version += 1;
         self.forget_splits(&lost);
         // Without an owner alive they get one when somebody asks for them.

@@ -6,6 +6,7 @@
 
 mod advance;
 mod grant;
+mod home_moves;
 mod hours;
 mod job;
 mod live;

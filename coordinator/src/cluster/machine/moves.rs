@@ -1,19 +1,23 @@
-//! Shards that go from one worker to another, and why nobody serves one while another does.
+//! Stores that go from one worker to another, and why nobody serves one while another does.
 //!
-//! The new owner fetches the file while the old one serves it; the last pass stops the old one's writes.
-//! Once all has arrived the shard is *released*: the map names no owner. When the old owner has heard
+//! The new owner fetches the files while the old one serves them; the last pass stops the old one's writes.
+//! Once all has arrived the store is *released*: the map names no owner. When the old owner has heard
 //! that, or its lease is over, the new one is named. So reads are refused for two reports, and at no time
 //! do two serve.
+//!
+//! Ledger and registry move as a shard does, and two things are otherwise (`home_moves`), because nothing can take their
+//! place: the old home removes them only once the new one has said that it has put them in their places, and a
+//! new one that is lost before it was named leaves them where they are.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shardex_catalog::ShardId;
+use shardex_catalog::{ShardId, StoreId};
 
 use super::state::{Moment, State};
 use super::{Refusal, Report, WorkerName};
 
-/// A shard on its way.
+/// A store on its way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Move {
     /// Who gets it.
@@ -22,12 +26,26 @@ pub(crate) struct Move {
     pub(crate) number: u64,
     /// The version of the map that named no owner. `None`: its owner still serves it.
     pub(crate) released: Option<u64>,
+    /// Of ledger and registry: the version of the map that named the new home, which puts them in their places.
+    #[serde(default)]
+    pub(crate) named: Option<u64>,
+}
+
+impl Move {
+    fn new(to: &WorkerName, number: u64) -> Self {
+        Self { to: to.clone(), number, released: None, named: None }
+    }
+
+    /// Whether nobody owns it.
+    pub(crate) fn is_released(&self) -> bool {
+        self.released.is_some() && self.named.is_none()
+    }
 }
 
 /// What a worker has fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Arrived {
-    pub(crate) shard: ShardId,
+    pub(crate) store: StoreId,
     pub(crate) number: u64,
     /// The process of the old owner that stopped writing for it.
     pub(crate) from_session: u64,
@@ -47,7 +65,7 @@ impl State {
                 "no shard `{shard}` is known: `shardex shards list` shows all"
             )));
         };
-        match map.moves.get(shard) {
+        match map.move_of(shard) {
             Some(known) if known.to == *to => return Ok(()),
             Some(known) => {
                 return Err(Refusal::Refused(format!(
@@ -61,6 +79,16 @@ impl State {
         if self.is_split(shard) {
             return Err(Refusal::Refused(format!("shard `{shard}` is being split: wait for it")));
         }
+        self.order_move(shard.into(), to, now)
+    }
+
+    /// Orders a move that nothing else stands in the way of.
+    pub(super) fn order_move(
+        &mut self,
+        store: StoreId,
+        to: &WorkerName,
+        now: Moment,
+    ) -> Result<(), Refusal> {
         if !self.may_get_shards(to, now) {
             return Err(Refusal::Refused(format!(
                 "worker `{to}` is not alive, owns no stores, or is being drained: `shardex workers list` tells"
@@ -69,7 +97,7 @@ impl State {
         let map = self.durable.map_mut();
         map.version += 1;
         let number = map.version;
-        map.moves.insert(shard.clone(), Move { to: to.clone(), number, released: None });
+        map.moves.insert(store, Move::new(to, number));
         Ok(())
     }
 
@@ -86,12 +114,6 @@ impl State {
         if !self.live.workers.contains_key(worker) {
             return Err(Refusal::NotFound(format!(
                 "no worker `{worker}` is known: `shardex workers list` shows all"
-            )));
-        }
-        if self.durable.map.home.as_ref() == Some(worker) {
-            return Err(Refusal::Refused(format!(
-                "worker `{worker}` is home: its ledger and registry do not move. Shards can leave it one by one: \
-                 `shardex shards move`"
             )));
         }
         if !self.durable.cluster.drained.contains(worker) {
@@ -128,13 +150,14 @@ impl State {
         let mut held: BTreeMap<WorkerName, Vec<(u64, ShardId)>> =
             owners.into_iter().map(|owner| (owner, Vec::new())).collect();
         for (shard, owner) in &map.shards {
-            let goes_to = map.moves.get(shard).map_or(owner, |known| &known.to);
+            let goes_to = map.move_of(shard).map_or(owner, |known| &known.to);
             if let Some(shards) = held.get_mut(goes_to) {
                 shards.push((self.bytes_of(shard, owner), shard.clone()));
             }
         }
         let splitting = map.splits.iter().flat_map(|(shard, split)| [shard, &split.to]);
-        let moving: Vec<_> = map.moves.keys().chain(splitting).cloned().collect();
+        let moving = map.moves.keys().filter_map(StoreId::shard);
+        let moving: Vec<_> = moving.chain(splitting).cloned().collect();
         let wanted = even_out(held, &moving);
         wanted.iter().try_for_each(|(shard, to)| self.move_shard(shard, to, now))?;
         Ok(wanted.len())
@@ -145,19 +168,23 @@ impl State {
         let arrived = report.holdings.iter().flat_map(|holdings| &holdings.arrived);
         for arrived in arrived {
             let map = &self.durable.map;
-            let Some(known) = map.moves.get(&arrived.shard) else { continue };
+            let Some(known) = map.moves.get(&arrived.store) else { continue };
             let is_this = known.to == report.worker && known.number == arrived.number;
-            // Another process of the old owner may have written since.
-            let from = map.shards.get(&arrived.shard).and_then(|owner| self.live.workers.get(owner));
-            let is_sound = from.is_some_and(|from| from.session == Some(arrived.from_session));
-            if !is_this || known.released.is_some() || !is_sound {
+            let from = map.owner(&arrived.store).and_then(|owner| self.live.workers.get(owner));
+            // Until the old owner has reported to this leader, it is not known which process it is.
+            let Some(session) = from.and_then(|from| from.session) else { continue };
+            if !is_this || known.released.is_some() {
                 continue;
             }
             let map = self.durable.map_mut();
             map.version += 1;
             let version = map.version;
-            if let Some(known) = map.moves.get_mut(&arrived.shard) {
+            let Some(known) = map.moves.get_mut(&arrived.store) else { continue };
+            if session == arrived.from_session {
                 known.released = Some(version);
+            } else {
+                // Another process of the old owner may have written since: it is fetched again.
+                known.number = version;
             }
         }
     }
@@ -176,42 +203,54 @@ impl State {
             .filter(|(_, live)| live.expires <= now.elapsed)
             .map(|(name, _)| name.clone())
             .collect();
-        self.hand_over(|owner, _| over.contains(owner));
-        let is_lost = |known: &Move| known.released.is_none() && over.contains(&known.to);
-        if self.durable.map.moves.values().any(is_lost) {
+        let is_lost = |(store, known): &(&StoreId, &Move)| match store {
+            StoreId::Home => self.home_stays(known, now),
+            StoreId::Shard(_) => known.released.is_none() && over.contains(&known.to),
+        };
+        let lost: Vec<_> =
+            self.durable.map.moves.iter().filter(is_lost).map(|(store, _)| store.clone()).collect();
+        if !lost.is_empty() {
             // Its owner writes again.
             let map = self.durable.map_mut();
-            map.moves.retain(|_, known| !is_lost(known));
+            map.moves.retain(|store, _| !lost.contains(store));
             map.version += 1;
         }
+        self.hand_over(|owner, _| over.contains(owner));
         self.empty_drained(now);
     }
 
     fn hand_over(&mut self, is_free: impl Fn(&WorkerName, u64) -> bool) {
         let map = &self.durable.map;
-        let ready = map.moves.iter().filter(|(shard, known)| {
-            let owner = map.shards.get(*shard);
-            known.released.is_some_and(|released| owner.is_none_or(|owner| is_free(owner, released)))
+        let ready = map.moves.iter().filter(|(store, known)| {
+            let owner = map.owner(store);
+            let released = known.released.filter(|_| known.is_released());
+            released.is_some_and(|released| owner.is_none_or(|owner| is_free(owner, released)))
         });
-        let ready: Vec<_> = ready.map(|(shard, known)| (shard.clone(), known.to.clone())).collect();
+        let ready: Vec<_> = ready.map(|(store, known)| (store.clone(), known.to.clone())).collect();
         if ready.is_empty() {
             return;
         }
         let map = self.durable.map_mut();
-        for (shard, to) in ready {
-            map.moves.remove(&shard);
-            map.shards.insert(shard, to);
-        }
         map.version += 1;
+        for (store, to) in ready {
+            match store {
+                StoreId::Home => map.name_home(to),
+                StoreId::Shard(shard) => {
+                    map.moves.remove(&StoreId::from(&shard));
+                    map.shards.insert(shard, to);
+                }
+            }
+        }
     }
 
     fn empty_drained(&mut self, now: Moment) {
         if self.durable.cluster.drained.is_empty() {
             return;
         }
+        self.empty_drained_home(now);
         let map = &self.durable.map;
         let leaving = map.shards.iter().filter(|(shard, owner)| {
-            let is_busy = map.moves.contains_key(*shard) || self.is_split(shard);
+            let is_busy = map.move_of(shard).is_some() || self.is_split(shard);
             self.durable.cluster.drained.contains(*owner) && !is_busy
         });
         let leaving: Vec<_> =
@@ -339,13 +378,13 @@ mod tests {
         }
 
         fn arrived(&mut self, number: u64, from_session: u64) {
-            let arrived = Arrived { shard: shard(0), number, from_session };
+            let arrived = Arrived { store: shard(0).into(), number, from_session };
             self.say_with("b", |holdings| holdings.arrived = vec![arrived]);
         }
 
         fn order(&mut self) -> u64 {
             self.state.move_shard(&shard(0), &name("b"), self.now).expect("ordered");
-            self.map().moves[&shard(0)].number
+            self.map().moves[&StoreId::from(shard(0))].number
         }
 
         fn map(&self) -> &Map {
@@ -353,7 +392,7 @@ mod tests {
         }
 
         fn is_released(&self) -> bool {
-            self.map().moves.get(&shard(0)).is_some_and(|known| known.released.is_some())
+            self.map().move_of(&shard(0)).is_some_and(|known| known.released.is_some())
         }
 
         fn owner(&self) -> String {
@@ -420,7 +459,6 @@ mod tests {
     #[test]
     fn a_drained_worker_is_emptied_and_gets_nothing() {
         let mut case = Case::new();
-        assert!(case.state.drain_worker(&name("home"), case.now).is_err(), "the home stays");
         case.state.drain_worker(&name("a"), case.now).expect("drained");
         assert_eq!(case.map().moves.len(), 2);
         assert!(case.map().moves.values().all(|known| known.to != name("a")));

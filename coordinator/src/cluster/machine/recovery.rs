@@ -152,8 +152,38 @@ impl State {
 
     /// Leads as ever once the map is whole.
     pub(super) fn end_recovery(&mut self, now: Moment) {
+        self.take_home_back(now);
         if self.durable.cluster.recovering.is_some() && self.recovery_waits(now).is_none() {
             self.durable.cluster_mut().recovering = None;
+        }
+    }
+
+    /// Who has a ledger that was leaving, and for whom.
+    fn leaving_home(&self) -> Option<(&WorkerName, &WorkerName)> {
+        let mut leaving = self.live.workers.iter().filter(|(_, live)| live.is_home);
+        leaving.find_map(|(from, live)| Some((from, live.home_leaves_to.as_ref()?)))
+    }
+
+    /// A ledger that was leaving counts if it has not arrived: the one that it was to go to says so, and has heard that
+    /// the map of before, which may have named it, is none any more.
+    fn take_home_back(&mut self, now: Moment) {
+        let map = &self.durable.map;
+        if self.durable.cluster.recovering.is_none() || map.home.is_some() || now.elapsed < self.settled {
+            return;
+        }
+        let Some((from, to)) = self.leaving_home() else { return };
+        let generation = |version: u64| version >> GENERATION_SHIFT;
+        let has_none = self.live.workers.get(to).is_some_and(|live| {
+            live.session.is_some()
+                && !live.is_home
+                && generation(live.map_version) == generation(map.version)
+        });
+        if has_none {
+            let from = from.clone();
+            let map = self.durable.map_mut();
+            map.home = Some(from);
+            map.home_begun = 0;
+            map.version += 1;
         }
     }
 
@@ -170,7 +200,12 @@ impl State {
         let give_up = "start it, or give up what is lost with `shardex recover --accept-lost-shards`";
         let map = &self.durable.map;
         let Some(home) = &map.home else {
-            return Some(format!("no worker with the ledger has reported: {give_up}"));
+            return Some(match self.leaving_home() {
+                Some((from, to)) => format!(
+                    "worker `{to}`, which may have had ledger and registry from worker `{from}`, has not reported: {give_up}"
+                ),
+                None => format!("no worker with the ledger has reported: {give_up}"),
+            });
         };
         let Some(ledger) = self.live.workers.get(home).and_then(|live| live.ledger.as_ref()) else {
             return Some(format!("worker `{home}` has not said yet what its ledger rests on"));

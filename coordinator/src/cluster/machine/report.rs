@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use shardex_catalog::{ShardId, SourceName, Span};
+use shardex_catalog::{ShardId, SourceName, Span, StoreId};
 
 use super::advance::Attempt;
 use super::state::{Moment, State};
@@ -32,10 +32,12 @@ pub(crate) struct Report {
 pub(crate) struct Holdings {
     pub(crate) shards: BTreeMap<ShardId, u64>,
     pub(crate) is_home: bool,
+    /// Who may have its ledger and registry by now.
+    pub(crate) home_leaves_to: Option<WorkerName>,
     pub(crate) placement: String,
     /// Tells the folder from any other.
     pub(crate) folder_id: String,
-    /// Shards that were fetched from their owners.
+    /// Stores that were fetched from their owners, and are not in their places.
     pub(crate) arrived: Vec<Arrived>,
     /// Shards whose halves were made here.
     pub(crate) splits: Vec<SplitReport>,
@@ -45,6 +47,14 @@ pub(crate) struct Holdings {
     pub(crate) memory: Memory,
     /// Of the home, once it was asked: the shards that its ledger rests on.
     pub(crate) ledger: Option<BTreeSet<ShardId>>,
+}
+
+impl Holdings {
+    /// The move by which ledger and registry have arrived that are not in their places.
+    pub(super) fn home_arrived(&self) -> Option<u64> {
+        let arrived = self.arrived.iter().find(|arrived| arrived.store == StoreId::Home);
+        arrived.map(|arrived| arrived.number)
+    }
 }
 
 /// A unit as its holder sees it.
@@ -111,6 +121,7 @@ impl State {
         }
         self.let_go_of_stopped(report, now);
         self.take_arrived(report);
+        self.take_installed(report);
         self.take_let_go(&report.worker, report.map_version);
         self.take_splits(report);
         self.advance_splits(now);
@@ -162,8 +173,8 @@ impl State {
                  same in `[placement]` of archive.toml"
             )));
         }
-        if let Some(home) = self.durable.map.home.as_ref().filter(|home| holdings.is_home && *home != worker)
-        {
+        let brings_home = holdings.is_home && holdings.home_leaves_to.is_none();
+        if let Some(home) = self.durable.map.home.as_ref().filter(|home| brings_home && *home != worker) {
             return Err(Refusal::Refused(format!(
                 "the archive of worker `{worker}` has a ledger, but worker `{home}` is home: one archive per cluster; \
                  start it on an empty folder"
@@ -199,10 +210,15 @@ impl State {
         let Some(holdings) = &report.holdings else { return };
         live.shards.clone_from(&holdings.shards);
         live.ledger.clone_from(&holdings.ledger);
+        live.map_version = report.map_version;
+        live.is_home = holdings.is_home;
+        live.home_leaves_to.clone_from(&holdings.home_leaves_to);
+        live.home_arrived = holdings.home_arrived();
         if self.durable.cluster.placement.is_none() && !holdings.placement.is_empty() {
             self.durable.cluster_mut().placement = Some(holdings.placement.clone());
         }
-        self.adopt(worker, &report.url, holdings.is_home, &holdings.shards);
+        let brings_home = holdings.is_home && holdings.home_leaves_to.is_none();
+        self.adopt(worker, &report.url, brings_home, &holdings.shards);
     }
 
     fn take_unit(&mut self, report: &Report, said: &UnitReport, reply: &mut Reply, now: Moment) {

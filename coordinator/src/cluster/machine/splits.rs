@@ -76,10 +76,16 @@ impl State {
             Some(_) => return Ok(()),
             None => {}
         }
-        if self.is_split(shard) || map.moves.contains_key(shard) {
+        if self.is_split(shard) || map.move_of(shard).is_some() {
             return Err(Refusal::Refused(format!(
                 "shard `{shard}` moves or is new: wait until it has its place"
             )));
+        }
+        if map.home_move().is_some() {
+            return Err(Refusal::Refused(
+                "ledger and registry, which must learn of a split, are on their way to another worker: wait for it"
+                    .to_owned(),
+            ));
         }
         if !self.live.workers.get(owner).is_some_and(|live| live.is_alive(now.elapsed)) {
             return Err(Refusal::Refused(format!(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::de::Error as _;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use shardex_catalog::{Domain, RelativePath, ShardId, SourceName, Span};
+use shardex_catalog::{Domain, RelativePath, ShardId, SourceName, Span, StoreId};
 
 /// A name that is text.
 pub(crate) trait Name: Sized {
@@ -30,6 +30,7 @@ macro_rules! name {
 name!(Domain);
 name!(ShardId);
 name!(SourceName);
+name!(StoreId);
 
 pub(crate) fn serialize<T: Name, S: Serializer>(name: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(name.text())

@@ -79,6 +79,7 @@ pub(crate) struct WorkerView {
     pub(crate) shards: u32,
     pub(crate) bytes: u64,
     pub(crate) is_home: bool,
+    pub(crate) home_moves_to: Option<WorkerName>,
     /// Time since its last report; `None` if it has not reported to this leader.
     pub(crate) silent: Option<Duration>,
 }
@@ -219,6 +220,10 @@ impl State {
             shards,
             bytes,
             is_home: map.home.as_ref() == Some(name),
+            home_moves_to: map
+                .home_move()
+                .filter(|known| map.home.as_ref() == Some(name) && known.to != *name)
+                .map(|known| known.to.clone()),
             silent: live.session.map(|_| now.elapsed.saturating_sub(live.heard)),
         }
     }
@@ -239,7 +244,7 @@ impl State {
             owner: owner.clone(),
             bytes: live.and_then(|live| live.shards.get(shard)).copied().unwrap_or_default(),
             is_served: live.is_some_and(|live| live.is_alive(now.elapsed)),
-            moves_to: map.moves.get(shard).map(|known| known.to.clone()),
+            moves_to: map.move_of(shard).map(|known| known.to.clone()),
             splits_to: map.splits.get(shard).map(|split| split.to.clone()),
             split_stage: map.splits.get(shard).map_or("", |split| split.stage.name()),
             split_failure: self.live.split_failures.get(shard).cloned().unwrap_or_default(),
