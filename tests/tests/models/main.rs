@@ -5,6 +5,7 @@
 
 mod check;
 mod claims;
+mod homes;
 mod moves;
 mod owners;
 mod sessions;
@@ -344,6 +345,56 @@ mod registry_claims {
             without(|rules| rules.forgotten_stay_forgotten = false),
             "a study is in one shard",
         );
+    }
+}
+
+mod home_moves {
+    use super::*;
+    use homes::{Homes, Rules};
+
+    fn without(change: impl Fn(&mut Rules)) -> Homes {
+        let mut rules = Rules::ALL;
+        change(&mut rules);
+        Homes { rules, orders: 2, restarts: 1, rows: 2 }
+    }
+
+    #[test]
+    fn hold() {
+        holds("homes", without(|_| ()), 10_000);
+    }
+
+    #[test]
+    fn need_writes_to_both_to_stop() {
+        let model = without(|rules| rules.last_pass_stops_both = false);
+        fails("homes, no last_pass_stops_both", model, "no answer is wrong");
+    }
+
+    #[test]
+    fn need_a_decision_before_the_first_is_in_its_place() {
+        fails("homes, no decided_first", without(|rules| rules.decided_first = false), "no answer is wrong");
+    }
+
+    #[test]
+    fn need_the_old_one_to_keep_both_until_they_are_in_their_places() {
+        let stuck = can_always_end(&without(|rules| rules.kept_until_installed = false));
+        println!("homes, no kept_until_installed:\n{}", stuck.expect_err("nobody has a ledger"));
+    }
+
+    #[test]
+    fn need_what_was_leaving_to_be_told_from_what_is() {
+        fails("homes, no leaving_is_weak", without(|rules| rules.leaving_is_weak = false), "no answer is wrong");
+    }
+
+    #[test]
+    fn need_the_other_to_have_heard_before_both_are_taken_back() {
+        let model = without(|rules| rules.heard_before_taken_back = false);
+        fails("homes, no heard_before_taken_back", model, "no answer is wrong");
+    }
+
+    #[test]
+    fn need_a_home_that_begins_anew_to_have_nothing() {
+        let model = without(|rules| rules.begins_with_nothing = false);
+        fails("homes, no begins_with_nothing", model, "no answer is wrong");
     }
 }
 

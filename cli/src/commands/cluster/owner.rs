@@ -144,6 +144,12 @@ impl Folder {
         (self.archive.ledger(), self.archive.registry())
     }
 
+    /// Whether ledger and registry have come, and are not in their places, or that is not known.
+    fn home_waits(&self) -> bool {
+        let arrived = self.moving.arrived();
+        arrived.map_or(true, |arrived| arrived.iter().any(|one| one.store == StoreId::Home))
+    }
+
     fn membership(&self) -> Membership {
         self.membership.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -235,9 +241,8 @@ impl Owner for Folder {
         let map = reply.map.as_ref().map(Map::from_wire);
         if let Some(map) = &map {
             self.directory.take(map.clone());
-            // What is still on its way here is not here yet.
-            let comes = map.moves.contains_key(&StoreId::Home);
-            if map.owner(&StoreId::Home) == Some(self.gate.worker()) && !comes {
+            // What is not in its place yet is not here.
+            if map.owner(&StoreId::Home) == Some(self.gate.worker()) && !self.home_waits() {
                 self.is_home.store(true, Ordering::Relaxed);
             }
         }

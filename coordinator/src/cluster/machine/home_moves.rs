@@ -83,4 +83,231 @@ impl Map {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::time::Duration;
+
+    use shardex_catalog::ShardId;
+
+    use super::super::state::{Durable, Limits};
+    use super::super::{Arrived, Holdings};
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(15);
+
+    struct Case {
+        state: State,
+        now: Moment,
+    }
+
+    fn name(text: &str) -> WorkerName {
+        WorkerName::new(text).expect("a name")
+    }
+
+    fn shard() -> ShardId {
+        ShardId::new("p/0").expect("an id")
+    }
+
+    impl Case {
+        /// Worker `a` is home, `b` has a shard, `c` has nothing.
+        fn new() -> Self {
+            let (failures_max, losses_max, ended_max, open_max) = (2, 3, 2, 5);
+            let schema_digest = Vec::new();
+            let limits =
+                Limits { lease: LEASE, failures_max, losses_max, ended_max, open_max, schema_digest };
+            let now = Moment::default();
+            let mut case = Self { state: State::begin(Durable::default(), limits, None, now), now };
+            case.say("a", |holdings| holdings.is_home = true);
+            case.say("b", |holdings| holdings.shards = BTreeMap::from([(shard(), 9 << 20)]));
+            case.say("c", |_| ());
+            case
+        }
+
+        /// A report of a worker that has the newest map.
+        fn say(&mut self, worker: &str, change: impl FnOnce(&mut Holdings)) {
+            let map_version = self.state.durable.map.version;
+            self.try_say(worker, map_version, change).expect("taken");
+        }
+
+        fn try_say(
+            &mut self,
+            worker: &str,
+            map_version: u64,
+            change: impl FnOnce(&mut Holdings),
+        ) -> Result<(), Refusal> {
+            let mut holdings = Holdings::default();
+            change(&mut holdings);
+            let report = Report {
+                worker: name(worker),
+                session: 1,
+                url: format!("http://{worker}"),
+                mounts: BTreeMap::new(),
+                holdings: Some(holdings),
+                free_slots: 0,
+                units: Vec::new(),
+                is_draining: false,
+                map_version,
+                schema_digest: Vec::new(),
+                suspects: BTreeSet::new(),
+            };
+            self.state.report(&report, self.now).map(drop)
+        }
+
+        fn order(&mut self, to: &str) -> u64 {
+            self.state.make_home(&name(to), self.now).expect("ordered");
+            self.number()
+        }
+
+        fn number(&self) -> u64 {
+            self.state.durable.map.home_move().expect("a move").number
+        }
+
+        fn arrived(&mut self, number: u64) {
+            self.say("b", arrived(number));
+        }
+
+        /// Whom owners and routers are told.
+        fn serving(&self) -> Option<String> {
+            self.state.durable.map.serving_home().map(ToString::to_string)
+        }
+
+        fn wait(&mut self, time: Duration) {
+            self.now.elapsed += time;
+            self.state.tick(self.now);
+        }
+    }
+
+    fn arrived(number: u64) -> impl FnOnce(&mut Holdings) {
+        move |holdings| holdings.arrived = vec![Arrived { store: StoreId::Home, number, from_session: 1 }]
+    }
+
+    fn leaving(holdings: &mut Holdings) {
+        (holdings.is_home, holdings.home_leaves_to) = (true, Some(name("b")));
+    }
+
+    #[test]
+    fn the_home_is_nobodys_until_the_old_one_has_heard_and_moves_until_the_new_one_has_it() {
+        let mut case = Case::new();
+        let number = case.order("b");
+        assert_eq!(case.serving().as_deref(), Some("a"));
+        let before = case.state.durable.map.version;
+        case.arrived(number);
+        assert_eq!(case.serving(), None);
+        case.try_say("a", before, leaving).expect("taken");
+        assert_eq!(case.serving(), None, "what the old home says has not heard of it");
+        case.say("a", leaving);
+        assert_eq!(case.serving().as_deref(), Some("b"));
+        assert!(case.state.durable.map.home_move().is_some());
+        case.arrived(number);
+        assert!(case.state.durable.map.home_move().is_some(), "it waits beside what is there");
+        let before = case.state.durable.map.home_move().and_then(|known| known.named).expect("named") - 1;
+        case.try_say("b", before, |_| ()).expect("taken");
+        assert!(case.state.durable.map.home_move().is_some(), "it has not heard that it is home");
+        case.say("b", |holdings| holdings.is_home = true);
+        assert!(case.state.durable.map.home_move().is_none());
+        case.say("a", leaving);
+        assert_eq!(case.serving().as_deref(), Some("b"));
+        let two = case.try_say("c", 0, |holdings| holdings.is_home = true);
+        assert!(matches!(two, Err(Refusal::Refused(_))), "one archive per cluster");
+    }
+
+    #[test]
+    fn a_receiver_that_is_lost_leaves_the_home_where_it_is() {
+        for has_arrived in [false, true] {
+            let mut case = Case::new();
+            let number = case.order("b");
+            if has_arrived {
+                case.arrived(number);
+            }
+            case.wait(LEASE - Duration::from_secs(1));
+            case.say("a", leaving);
+            if has_arrived {
+                // It has heard that nobody is home, and the new one is named.
+                assert_eq!(case.serving().as_deref(), Some("b"));
+                continue;
+            }
+            case.wait(Duration::from_secs(2));
+            assert_eq!((case.serving().as_deref(), case.state.durable.map.home_move()), (Some("a"), None));
+        }
+        let mut case = Case::new();
+        let number = case.order("b");
+        case.wait(LEASE - Duration::from_secs(1));
+        let before = case.state.durable.map.version;
+        case.arrived(number);
+        case.try_say("a", before, leaving).expect("taken");
+        case.wait(LEASE + Duration::from_secs(1));
+        assert_eq!(case.serving().as_deref(), Some("a"), "both were silent, and it was not named");
+    }
+
+    #[test]
+    fn what_had_arrived_and_is_gone_ends_the_move() {
+        let mut case = Case::new();
+        let number = case.order("b");
+        case.arrived(number);
+        case.say("b", |_| ());
+        case.state.tick(case.now);
+        assert_eq!((case.serving().as_deref(), case.state.durable.map.home_move()), (Some("a"), None));
+    }
+
+    #[test]
+    fn a_home_that_is_drained_goes_to_the_emptiest() {
+        let mut case = Case::new();
+        case.state.drain_worker(&name("a"), case.now).expect("drained");
+        assert_eq!(case.state.durable.map.home_move().map(|known| known.to.clone()), Some(name("c")));
+        let busy = case.state.make_home(&name("b"), case.now);
+        assert!(matches!(busy, Err(Refusal::Refused(_))), "it is on its way to another");
+        // That one is drained, too, before anything has arrived.
+        case.state.drain_worker(&name("c"), case.now).expect("drained");
+        assert_eq!(case.state.durable.map.home_move().map(|known| known.to.clone()), Some(name("b")));
+        assert!(case.state.make_home(&name("a"), case.now).is_err());
+    }
+
+    #[test]
+    fn the_home_does_not_move_while_it_must_learn_of_a_split() {
+        let mut case = Case::new();
+        case.order("c");
+        let split = case.state.split_shard(&shard(), case.now);
+        assert!(matches!(split, Err(Refusal::Refused(_))));
+        let mut case = Case::new();
+        case.state.split_shard(&shard(), case.now).expect("ordered");
+        assert!(matches!(case.state.make_home(&name("c"), case.now), Err(Refusal::Refused(_))));
+        case.state.drain_worker(&name("a"), case.now).expect("drained");
+        assert!(case.state.durable.map.home_move().is_none(), "it waits for the split");
+    }
+
+    #[test]
+    fn whoever_is_named_without_a_ledger_begins_with_nothing() {
+        let mut case = Case::new();
+        let number = case.order("b");
+        case.arrived(number);
+        case.say("a", leaving);
+        case.wait(LEASE - Duration::from_secs(1));
+        ["a", "c"].into_iter().for_each(|worker| case.say(worker, |_| ()));
+        case.wait(Duration::from_secs(2));
+        case.state.forget_worker(&name("b"), case.now).expect("forgotten");
+        case.say("a", leaving);
+        assert_eq!(case.serving(), None, "what it has may be older than what is lost");
+        assert!(case.state.ensure_home(case.now));
+        assert!(case.state.durable.map.home_begun > number);
+    }
+
+    #[test]
+    fn a_lost_state_takes_the_old_home_if_the_new_one_has_nothing() {
+        for is_installed in [false, true] {
+            let mut case = Case::new();
+            case.state.may_recover = true;
+            case.state.recover(false, case.now);
+            case.say("a", leaving);
+            let waits = case.state.recovery_waits(case.now);
+            case.wait(LEASE * 2);
+            assert_eq!(case.serving(), None);
+            assert!(waits.is_some() && case.state.recovery_waits(case.now).is_some_and(|why| why.contains("`b`")));
+            // It has not heard that the map of before is none any more.
+            case.try_say("b", 3, |_| ()).expect("taken");
+            case.state.tick(case.now);
+            assert_eq!(case.serving(), None);
+            case.say("b", |holdings| holdings.is_home = is_installed);
+            case.state.tick(case.now);
+            assert_eq!(case.serving().as_deref(), Some(if is_installed { "b" } else { "a" }));
+        }
+    }
 }

@@ -27,6 +27,8 @@ mod unit;
 mod view;
 
 #[cfg(test)]
+mod home_properties;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;

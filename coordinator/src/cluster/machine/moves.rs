@@ -441,8 +441,11 @@ mod tests {
         let version = case.map().version;
         case.report("a", 2, version, |_| ());
         case.arrived(number, 1);
-        assert!(!case.is_released());
+        let again = case.map().move_of(&shard(0)).expect("it moves").number;
+        assert!(!case.is_released() && again > number, "it is fetched again");
         case.arrived(number, 2);
+        assert!(!case.is_released());
+        case.arrived(again, 2);
         assert!(case.is_released());
     }
 
