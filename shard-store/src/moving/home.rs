@@ -165,7 +165,3 @@ pub(super) fn check(layout: &Layout) -> Result<(), StoreError> {
 fn no_pair(path: &std::path::Path, detail: &str) -> StoreError {
     StoreError::Unusable { file: label(path), detail: detail.to_owned() }
 }
-
-#[cfg(test)]
-mod tests {
-}

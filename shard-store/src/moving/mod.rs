@@ -9,6 +9,8 @@ mod blocks;
 mod home;
 mod incoming;
 mod place;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::fs::{self, File};

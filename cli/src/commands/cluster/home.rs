@@ -54,7 +54,8 @@ impl Mover {
         let waits = step == Step::Report;
         let to_fetch = self.carry_out(step, StoreId::Home).await?;
         let is_own = map.home.as_ref() == Some(&self.worker);
-        if is_removed {
+        // Whatever waited here is out of the way.
+        if is_removed || is_own {
             self.is_home.store(is_own, Ordering::Relaxed);
         }
         if is_own {

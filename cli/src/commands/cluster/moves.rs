@@ -140,6 +140,7 @@ impl Mover {
             Step::Remove => {
                 self.moving.remove_left(&store).await?;
                 tracing::info!("a store has moved away");
+                self.wake.notify_one();
             }
             Step::Stay => self.moving.stays(&store)?,
             Step::Nothing => {}

@@ -24,6 +24,12 @@ impl State {
             None if home == to => return Ok(()),
             None => {}
         }
+        if let Some(left) = &map.home_left {
+            return Err(Refusal::Refused(format!(
+                "worker `{left}`, which was home before, has not removed yet what it had: wait for it; if it will not come \
+                 back, give it up with `shardex workers forget {left}`"
+            )));
+        }
         if self.splits_pause() {
             return Err(Refusal::Refused(
                 "a shard is being split, of which ledger and registry must learn: wait for it".to_owned(),
@@ -33,11 +39,11 @@ impl State {
     }
 
     /// Lets ledger and registry leave a worker that is drained, for the one that would get the next shard. A split that is
-    /// under way ends first.
+    /// under way, and a move of before, end first.
     pub(super) fn empty_drained_home(&mut self, now: Moment) {
         let map = &self.durable.map;
         let is_drained = map.home.as_ref().is_some_and(|home| self.durable.cluster.drained.contains(home));
-        if !is_drained || map.home_move().is_some() || self.splits_pause() {
+        if !is_drained || map.home_move().is_some() || map.home_left.is_some() || self.splits_pause() {
             return;
         }
         if let Some(to) = place(&mut self.loads(now), SHARD_BYTES_MIN) {
@@ -69,6 +75,29 @@ impl State {
     }
 }
 
+impl State {
+    /// Notes who has yet to remove a ledger of before, and who has done it, as a report tells.
+    pub(super) fn take_left(&mut self, report: &Report) {
+        let Some(holdings) = &report.holdings else { return };
+        let map = &self.durable.map;
+        if map.home_move().is_some() {
+            return;
+        }
+        let is_left = map.home_left.as_ref() == Some(&report.worker);
+        let has_left = holdings.home_leaves_to.is_some();
+        let is_others = map.home.as_ref().is_some_and(|home| *home != report.worker);
+        let left = match (is_left, has_left) {
+            (true, false) => None,
+            // After the state was lost nobody else tells.
+            (false, true) if is_others && map.home_left.is_none() => Some(report.worker.clone()),
+            _ => return,
+        };
+        let map = self.durable.map_mut();
+        map.home_left = left;
+        map.version += 1;
+    }
+}
+
 impl Map {
     /// Names the new home, in the version that is being made.
     pub(super) fn name_home(&mut self, to: WorkerName) {
@@ -76,7 +105,7 @@ impl Map {
         if let Some(known) = self.moves.get_mut(&StoreId::Home) {
             known.named = Some(version);
         }
-        self.home = Some(to);
+        self.home_left = self.home.replace(to);
         self.home_begun = 0;
     }
 }
@@ -206,6 +235,9 @@ mod tests {
         assert!(case.state.durable.map.home_move().is_none());
         case.say("a", leaving);
         assert_eq!(case.serving().as_deref(), Some("b"));
+        assert!(case.state.make_home(&name("c"), case.now).is_err(), "there may be two ledgers");
+        case.say("a", |_| ());
+        case.order("c");
         let two = case.try_say("c", 0, |holdings| holdings.is_home = true);
         assert!(matches!(two, Err(Refusal::Refused(_))), "one archive per cluster");
     }

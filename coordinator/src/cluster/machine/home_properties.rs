@@ -172,6 +172,7 @@ impl World {
             _ => {}
         }
         let folder = &mut self.folders[at];
+        folder.is_home |= is_own && folder.arrived.is_none();
         if is_own && folder.arrived.is_none() && folder.begun < map.home_begun {
             folder.begun = map.home_begun;
             if folder.content.0 < map.home_begun {

@@ -22,6 +22,9 @@ pub(crate) struct Map {
     /// has what there was.
     #[serde(default)]
     pub(crate) home_begun: u64,
+    /// Who was home before, until it has removed what it had: as long as there may be two ledgers, there are no more.
+    #[serde(default)]
+    pub(crate) home_left: Option<WorkerName>,
     #[serde(with = "text::map")]
     pub(crate) shards: BTreeMap<ShardId, WorkerName>,
     /// Stores on their way to another owner.
@@ -187,6 +190,7 @@ impl State {
         if map.home.take_if(|home| home == worker).is_some() {
             map.moves.remove(&StoreId::Home);
         }
+        map.home_left.take_if(|left| left == worker);
         map.version += 1;
         self.forget_splits(&lost);
         // Without an owner alive they get one when somebody asks for them.

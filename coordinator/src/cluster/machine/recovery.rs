@@ -159,9 +159,9 @@ impl State {
     }
 
     /// Who has a ledger that was leaving, and for whom.
-    fn leaving_home(&self) -> Option<(&WorkerName, &WorkerName)> {
-        let mut leaving = self.live.workers.iter().filter(|(_, live)| live.is_home);
-        leaving.find_map(|(from, live)| Some((from, live.home_leaves_to.as_ref()?)))
+    fn leaving_homes(&self) -> impl Iterator<Item = (&WorkerName, &WorkerName)> {
+        let leaving = self.live.workers.iter().filter(|(_, live)| live.is_home);
+        leaving.filter_map(|(from, live)| Some((from, live.home_leaves_to.as_ref()?)))
     }
 
     /// A ledger that was leaving counts if it has not arrived: the one that it was to go to says so, and has heard that
@@ -171,15 +171,16 @@ impl State {
         if self.durable.cluster.recovering.is_none() || map.home.is_some() || now.elapsed < self.settled {
             return;
         }
-        let Some((from, to)) = self.leaving_home() else { return };
         let generation = |version: u64| version >> GENERATION_SHIFT;
-        let has_none = self.live.workers.get(to).is_some_and(|live| {
-            live.session.is_some()
-                && !live.is_home
-                && generation(live.map_version) == generation(map.version)
-        });
-        if has_none {
-            let from = from.clone();
+        let has_none = |to: &WorkerName| {
+            self.live.workers.get(to).is_some_and(|live| {
+                live.session.is_some()
+                    && !live.is_home
+                    && generation(live.map_version) == generation(map.version)
+            })
+        };
+        let back = self.leaving_homes().find(|(_, to)| has_none(to)).map(|(from, _)| from.clone());
+        if let Some(from) = back {
             let map = self.durable.map_mut();
             map.home = Some(from);
             map.home_begun = 0;
@@ -200,7 +201,7 @@ impl State {
         let give_up = "start it, or give up what is lost with `shardex recover --accept-lost-shards`";
         let map = &self.durable.map;
         let Some(home) = &map.home else {
-            return Some(match self.leaving_home() {
+            return Some(match self.leaving_homes().next() {
                 Some((from, to)) => format!(
                     "worker `{to}`, which may have had ledger and registry from worker `{from}`, has not reported: {give_up}"
                 ),

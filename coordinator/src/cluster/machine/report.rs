@@ -122,6 +122,7 @@ impl State {
         self.let_go_of_stopped(report, now);
         self.take_arrived(report);
         self.take_installed(report);
+        self.take_left(report);
         self.take_let_go(&report.worker, report.map_version);
         self.take_splits(report);
         self.advance_splits(now);
