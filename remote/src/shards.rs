@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use shardex_catalog::{
-    Applied, DirectoryRange, Fence, FileName, Incarnation, RelativePath, RowBatch, ShardId, SourceName, StoreId,
+    Applied, DirectoryRange, Fence, FileName, Incarnation, RelativePath, RowBatch, ShardId, SourceName,
+    StoreId,
 };
 use shardex_proto::packed::{BATCH_BYTES_MAX, batch_out, range_out};
 use shardex_proto::v1::{self, Writer};

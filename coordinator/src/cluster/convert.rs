@@ -6,9 +6,9 @@ use shardex_catalog::{Domain, RelativePath, ShardId, SourceName, Span, StoreId, 
 use shardex_proto::v1;
 
 use super::machine::{
-    Arrived, End, Finished, Grant, Holdings, JobView, Map, Memory, Moment, Mount, Move, Options, Reply, Report,
-    ShardView, Slow, Split, SplitReport, SplitStage, State, Submit, Task, Totals, Unit, UnitReport, UnitView,
-    WorkerName, WorkerState, WorkerView,
+    Arrived, End, Finished, Grant, Holdings, JobView, Map, Memory, Moment, Mount, Move, Options, Reply,
+    Report, ShardView, Slow, Split, SplitReport, SplitStage, State, Submit, Task, Totals, Unit, UnitReport,
+    UnitView, WorkerName, WorkerState, WorkerView,
 };
 
 /// Units, mounts and shards that one report may name.

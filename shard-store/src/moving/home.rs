@@ -103,7 +103,8 @@ fn place_both(layout: &Layout) -> Result<(), StoreError> {
     if !is_decided(layout) {
         return Ok(());
     }
-    let place = |file: &StoreFile| place_file(layout, file).map_err(|error| io_error(&layout.file(file), &error));
+    let place =
+        |file: &StoreFile| place_file(layout, file).map_err(|error| io_error(&layout.file(file), &error));
     StoreId::Home.files().iter().try_for_each(place)
 }
 

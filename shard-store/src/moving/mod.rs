@@ -33,8 +33,8 @@ use blocks::each_block;
 use home::HomeFiles;
 pub(crate) use home::{complete_home, home_is_leaving};
 use incoming::Incoming;
-use place::{place_file, read_mark, remove_database, write_mark};
 pub(crate) use place::{beside, log_of, remove, write_whole};
+use place::{place_file, read_mark, remove_database, write_mark};
 
 const ARRIVED: &str = "arrived";
 const LEAVING: &str = "leaving";
@@ -159,7 +159,8 @@ impl Moving {
     pub fn arrive(&self, store: &StoreId, number: u64, from_session: u64) -> Result<(), StoreError> {
         for file in store.files() {
             let path = self.layout.moving_file(&file, "sqlite");
-            let synced = [path.clone(), log_of(&path)].iter().try_for_each(|path| File::open(path)?.sync_all());
+            let synced =
+                [path.clone(), log_of(&path)].iter().try_for_each(|path| File::open(path)?.sync_all());
             synced.map_err(|error| io_error(&path, &error))?;
         }
         match store {

@@ -185,9 +185,7 @@ impl Model for Homes {
                 self.take_report(&mut next, number);
                 next.heard[number] = Some(next.map);
                 next.has_lease[number] = true;
-                let goes_on = |paused: &u8| {
-                    matches!(next.map.stage, Stage::Moving(n) | Stage::Released(n) | Stage::Named(n) if n == *paused)
-                };
+                let goes_on = |paused: &u8| matches!(next.map.stage, Stage::Moving(n) | Stage::Released(n) | Stage::Named(n) if n == *paused);
                 if number == 0 {
                     next.paused_for = last.paused_for.filter(goes_on);
                 }
@@ -340,7 +338,8 @@ impl Homes {
     fn installs(&self, state: &State) -> bool {
         let Some((number, _)) = state.arrived else { return false };
         state.heard[1].is_some_and(|map| {
-            map.home == Some(1) && matches!(map.stage, Stage::Named(n) if n == number) || self.stays_own(state, &map)
+            map.home == Some(1) && matches!(map.stage, Stage::Named(n) if n == number)
+                || self.stays_own(state, &map)
         })
     }
 

@@ -382,7 +382,11 @@ mod home_moves {
 
     #[test]
     fn need_what_was_leaving_to_be_told_from_what_is() {
-        fails("homes, no leaving_is_weak", without(|rules| rules.leaving_is_weak = false), "no answer is wrong");
+        fails(
+            "homes, no leaving_is_weak",
+            without(|rules| rules.leaving_is_weak = false),
+            "no answer is wrong",
+        );
     }
 
     #[test]

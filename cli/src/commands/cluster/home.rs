@@ -19,7 +19,11 @@ fn step(map: &Map, worker: &str, arrived: Option<u64>, leaving: Option<u64>) -> 
     let is_same = |number: u64| is_own && map.home_begun < number;
     match (map.moves.get(&StoreId::Home), arrived) {
         (Some(known), Some(arrived)) if known.to == worker && known.number == arrived => {
-            if is_own { Step::Install } else { Step::Report }
+            if is_own {
+                Step::Install
+            } else {
+                Step::Report
+            }
         }
         // Ordered again, both are fetched again. Nobody has them to give while they change hands.
         (Some(known), _) if known.to == worker && !is_own && map.home.is_some() => Step::Fetch(known.number),

@@ -193,7 +193,8 @@ mod tests {
 
     fn map(owner: &str, moves: Option<(&str, u64)>) -> Map {
         let shard = ShardId::new("p/0").expect("an id");
-        let moves = moves.map(|(to, number)| (StoreId::from(&shard), StoreMove { to: to.to_owned(), number }));
+        let moves =
+            moves.map(|(to, number)| (StoreId::from(&shard), StoreMove { to: to.to_owned(), number }));
         Map {
             version: 9,
             shards: HashMap::from([(shard, owner.to_owned())]),

@@ -332,7 +332,9 @@ mod tests {
             let waits = case.state.recovery_waits(case.now);
             case.wait(LEASE * 2);
             assert_eq!(case.serving(), None);
-            assert!(waits.is_some() && case.state.recovery_waits(case.now).is_some_and(|why| why.contains("`b`")));
+            assert!(
+                waits.is_some() && case.state.recovery_waits(case.now).is_some_and(|why| why.contains("`b`"))
+            );
             // It has not heard that the map of before is none any more.
             case.try_say("b", 3, |_| ()).expect("taken");
             case.state.tick(case.now);

@@ -202,9 +202,11 @@ impl World {
         }
     }
 
-    /// The state is gone, and made anew from what the folders have. A ledger without a record is nothing to be found.
+    /// The state is gone, and made anew from what the folders have. A ledger without a record is nothing to be found, and
+    /// one that waits beside another does not count.
     fn lose_state(&mut self) {
-        if self.truth.1 > 0 && self.state.durable.map.home.is_some() {
+        let is_in_place = self.folders.iter().any(|folder| folder.content == self.truth);
+        if self.truth.1 > 0 && is_in_place && self.state.durable.map.home.is_some() {
             let mut durable = self.state.durable.clone();
             durable.recover(false);
             self.state = State::begin(durable, limits(), None, self.now);

@@ -83,12 +83,7 @@ impl State {
     }
 
     /// Orders a move that nothing else stands in the way of.
-    pub(super) fn order_move(
-        &mut self,
-        store: StoreId,
-        to: &WorkerName,
-        now: Moment,
-    ) -> Result<(), Refusal> {
+    pub(super) fn order_move(&mut self, store: StoreId, to: &WorkerName, now: Moment) -> Result<(), Refusal> {
         if !self.may_get_shards(to, now) {
             return Err(Refusal::Refused(format!(
                 "worker `{to}` is not alive, owns no stores, or is being drained: `shardex workers list` tells"
