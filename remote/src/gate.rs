@@ -162,6 +162,11 @@ impl Gate {
         self.hold(Store::Home).map_err(|fault| crate::status::back(fault, &self.worker))
     }
 
+    /// Looks whether ledger and registry may be read at this moment: once they have left, others are in their places.
+    pub(crate) fn reads_home(&self) -> Result<(), StoreError> {
+        self.read(Store::Home).map_err(|fault| crate::status::back(fault, &self.worker))
+    }
+
     /// Whether a store is about to leave, so that the leader's next word is urgent.
     #[must_use]
     pub fn is_handing_over(&self) -> bool {

@@ -300,7 +300,9 @@ impl Store for StoreService {
             return Err(nonsense("number of ranges"));
         }
         self.gate.read(gate::Store::Home)?;
+        let gate = Arc::clone(&self.gate);
         let records = self.blocking(move |stores| {
+            gate.reads_home()?;
             let (mut records, mut bytes) = (Vec::new(), 0);
             // One at a time: a record may be long, and what does not fit is not read.
             for range in &ranges {
@@ -324,7 +326,12 @@ impl Store for StoreService {
         let range = range_in(&request.range).map_err(status::malformed)?;
         let names = names_in(&request.names)?;
         self.gate.read(gate::Store::Home)?;
-        let shards = self.blocking(move |stores| stores.ledger.shards_of(&range, &names)).await?;
+        let gate = Arc::clone(&self.gate);
+        let shards = self.blocking(move |stores| {
+            gate.reads_home()?;
+            stores.ledger.shards_of(&range, &names)
+        });
+        let shards = shards.await?;
         let shards = shards.iter().map(|shard| shard.as_ref().map(ShardId::to_string).unwrap_or_default());
         Ok(Response::new(v1::ShardsOfReply { shards: shards.collect() }))
     }
@@ -332,7 +339,12 @@ impl Store for StoreService {
     async fn is_open(&self, request: Request<v1::PackedRequest>) -> Result<Response<v1::Count>, Status> {
         let range = range_in(&request.into_inner().range).map_err(status::malformed)?;
         self.gate.read(gate::Store::Home)?;
-        let is_open = self.blocking(move |stores| stores.ledger.is_open(&range)).await?;
+        let gate = Arc::clone(&self.gate);
+        let is_open = self.blocking(move |stores| {
+            gate.reads_home()?;
+            stores.ledger.is_open(&range)
+        });
+        let is_open = is_open.await?;
         Ok(Response::new(v1::Count { count: u64::from(is_open) }))
     }
 
@@ -449,7 +461,12 @@ impl Store for StoreService {
 
     async fn ledger_files(&self, _: Request<v1::LedgerFilesRequest>) -> Result<Response<Parts>, Status> {
         self.gate.read(gate::Store::Home)?;
-        Ok(Response::new(self.stream(|stores, _, row| stores.ledger_files.rows(row))?))
+        let gate = Arc::clone(&self.gate);
+        Ok(Response::new(self.stream(move |stores, _, row| {
+            // Again: the thread may have begun late.
+            gate.reads_home()?;
+            stores.ledger_files.rows(row)
+        })?))
     }
 
     type FetchShardStream = Fetched;
@@ -487,7 +504,11 @@ impl Store for StoreService {
             }
             Wanted::Home(part) => {
                 self.gate.read(gate::Store::Home)?;
-                self.stream(move |stores, cancel, row| stores.parts.of_home(part, cancel, row))
+                let gate = Arc::clone(&self.gate);
+                self.stream(move |stores, cancel, row| {
+                    gate.reads_home()?;
+                    stores.parts.of_home(part, cancel, row)
+                })
             }
         };
         Ok(Response::new(stream?))

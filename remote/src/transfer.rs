@@ -7,7 +7,7 @@ use shardex_catalog::{StoreFile, StoreId};
 use shardex_proto::Fault;
 use shardex_proto::v1::fetch_part::Part;
 use shardex_proto::v1::{self, FetchPart, HomeFile};
-use shardex_seams::{BLOCK_BYTES, Block, Lengths, StoreError, StoreSink};
+use shardex_seams::{BLOCK_BYTES, Block, Lengths, Sinks, StoreError, StoreSink};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -113,11 +113,7 @@ impl StoreFetcher {
     ///
     /// # Cancel safety
     /// Dropped, a sink may still take blocks of the pass that goes on.
-    pub async fn fetch(
-        &self,
-        number: u64,
-        sinks: Vec<(StoreFile, Box<dyn StoreSink>)>,
-    ) -> Result<u64, StoreError> {
+    pub async fn fetch(&self, number: u64, sinks: Sinks) -> Result<u64, StoreError> {
         let mut filled = Vec::with_capacity(sinks.len());
         for (file, mut sink) in sinks {
             for _ in 0..PASSES_MAX {

@@ -22,4 +22,4 @@ pub use parts::{HomePart, KeysOf, ReportParts, ShardPart};
 pub use registry::{Registry, SiteClaim, StudyClaim};
 pub use shard::{History, ShardWriter, StoredName};
 pub use state::{CHANGES_MAX, Change, Expect, StateStore, Swap, Versioned};
-pub use transfer::{BLOCK_BYTES, Block, DIGEST_BYTES, Departure, Lengths, StoreSink, StoreSource};
+pub use transfer::{BLOCK_BYTES, Block, DIGEST_BYTES, Departure, Lengths, Sinks, StoreSink, StoreSource};

@@ -66,6 +66,9 @@ pub trait StoreSource: Send + Sync {
     ) -> Result<Lengths, StoreError>;
 }
 
+/// The files of a store, with what takes each in.
+pub type Sinks = Vec<(StoreFile, Box<dyn StoreSink>)>;
+
 /// Takes one file of a store in, pass by pass. Blocks the thread.
 pub trait StoreSink: Send {
     /// Digests of the blocks that are here already, one after the other.

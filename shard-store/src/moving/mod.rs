@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use shardex_catalog::{ShardId, StoreFile, StoreId};
-use shardex_seams::{Block, Departure, Lengths, StoreError, StoreSink, StoreSource};
+use shardex_seams::{Block, Departure, Lengths, Sinks, StoreError, StoreSink, StoreSource};
 
 use crate::archive::Archive;
 use crate::error::io_error;
@@ -140,7 +140,7 @@ impl Moving {
     ///
     /// # Errors
     /// [`StoreError`] if they cannot be opened.
-    pub fn sinks(&self, store: &StoreId) -> Result<Vec<(StoreFile, Box<dyn StoreSink>)>, StoreError> {
+    pub fn sinks(&self, store: &StoreId) -> Result<Sinks, StoreError> {
         // What is there is about to change.
         let mark = self.layout.moving_mark(store, ARRIVED);
         remove(&mark).map_err(|error| io_error(&mark, &error))?;
