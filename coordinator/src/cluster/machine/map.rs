@@ -104,10 +104,13 @@ impl State {
     }
 
     /// Makes a worker home if none is: the first with a ledger was taken when it reported, so any
-    /// owner will do.
+    /// owner will do. While the map is made anew, the one with the ledger may not have reported yet.
     pub(super) fn ensure_home(&mut self, now: Moment) -> bool {
         if self.durable.map.home.is_some() {
             return true;
+        }
+        if self.durable.cluster.recovering.is_some() {
+            return false;
         }
         let mut owners = self.live.workers.keys();
         let Some(home) = owners.find(|name| self.may_get_shards(name, now)).cloned() else { return false };

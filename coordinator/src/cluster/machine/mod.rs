@@ -26,6 +26,8 @@ mod unit;
 mod view;
 
 #[cfg(test)]
+mod lost_splits;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;
