@@ -294,6 +294,47 @@ fn a_job_is_watched_to_its_end() -> Result<()> {
 }
 
 #[test]
+fn a_store_that_had_not_heard_of_a_unit_costs_no_attempt() -> Result<()> {
+    let place = Place::new()?;
+    let mut cluster = Cluster::new(place.path(), &place.tree)?;
+    // So that a worker that sleeps for a moment keeps what it holds, and may be given more.
+    cluster.lease_seconds = 30;
+    cluster.add_coordinator(&["--state", &place.path().join("state").to_string_lossy()])?;
+    cluster.add_worker()?;
+    cluster.add_worker()?;
+    cluster.add_router()?;
+    wait_for("both are there", || {
+        let list = cluster.operate(&["workers", "list", "--json"])?.out;
+        let workers: Vec<Json> = serde_json::from_str(&list).unwrap_or_default();
+        Ok(workers.iter().filter(|worker| worker["state"] == "alive").count() == 2)
+    })?;
+    // It owns nothing yet, so the unit begins without it; then it is given a shard.
+    cluster.workers[1].signal("STOP")?;
+    let number = cluster.submit(&["--files-per-second", "100"])?;
+    wait_for("it is given a shard", || {
+        let shards = cluster.operate(&["shards", "list", "--json"])?.out;
+        let shards: Vec<Json> = serde_json::from_str(&shards).unwrap_or_default();
+        Ok(shards.iter().any(|shard| shard["owner"] == "w1"))
+    })?;
+    cluster.workers[1].signal("CONT")?;
+    let mut said = String::new();
+    wait_for("the unit begins anew", || {
+        let job = cluster.job(number)?;
+        let units = job["units"].as_array().into_iter().flatten();
+        let failures = units.filter_map(|unit| unit["failure"].as_str()).collect::<Vec<_>>();
+        said = failures.join(", ");
+        Ok(said.contains("takes no writes of this unit") || job["state"] == "complete")
+    })?;
+    assert!(said.contains("worker w1 takes no writes of this unit"), "{said}");
+    let job = cluster.wait(number)?;
+    assert_eq!((&job["state"], &job["dead"]), (&"complete".into(), &Json::Array(Vec::new())), "{job}");
+    for worker in &cluster.workers {
+        assert!(!worker.said().contains("was given up"), "{}", worker.said());
+    }
+    place.check(&cluster)
+}
+
+#[test]
 fn every_process_says_whether_it_works() -> Result<()> {
     let place = Place::new()?;
     let mut cluster = place.small()?;

@@ -126,6 +126,7 @@ fn split_in(said: v1::SplitReport) -> Result<SplitReport, Nonsense> {
 
 fn told_in(unit: v1::UnitReport) -> Result<UnitReport, Nonsense> {
     let end = unit.end.map(|end| match end {
+        v1::unit_report::End::Failed(why) if unit.begins_anew => End::Over(why),
         v1::unit_report::End::Failed(why) => End::Failed(why),
         v1::unit_report::End::Finished(done) => End::Finished(Finished {
             unreadable_directories: done.unreadable_directories,

@@ -220,6 +220,31 @@ fn a_unit_that_kills_its_holders_is_given_up() {
 }
 
 #[test]
+fn a_unit_whose_store_has_forgotten_it_begins_anew_without_an_attempt() {
+    let (mut case, job, mut walk) = Case::walking(Options::default());
+    // As often as it may fail.
+    for losses in 1..=2 {
+        let over = told(&walk, Some(End::Over("worker b takes no writes".into())));
+        assert_eq!(case.say(&report("a", 1, vec![over])).dropped, [walk.unit]);
+        let unit = &case.state.durable.jobs[&job].units[&walk.unit];
+        assert_eq!((unit.failures, unit.losses), (0, losses));
+        case.now.elapsed += Duration::from_secs(2);
+        let again = case.say(&report("a", 1, vec![])).granted.remove(0);
+        assert!(again.unit == walk.unit && again.fence > walk.fence);
+        walk = again;
+    }
+
+    // One that is another's by now is not counted.
+    let (mut case, job, walk) = Case::walking(Options::default());
+    case.now.elapsed += LEASE * 2;
+    let taken = case.say(&report("b", 1, vec![]));
+    assert_eq!(taken.granted.iter().map(|grant| grant.unit).collect::<Vec<_>>(), [walk.unit]);
+    let late = told(&walk, Some(End::Over("worker b takes no writes".into())));
+    assert_eq!(case.say(&report("a", 1, vec![late])).dropped, [walk.unit]);
+    assert_eq!(case.state.durable.jobs[&job].units[&walk.unit].losses, 1);
+}
+
+#[test]
 fn who_drains_gives_back_without_an_attempt() {
     let (mut case, job, walk) = Case::walking(Options::default());
     let mut draining = report("a", 0, vec![told(&walk, Some(End::Failed("it was given back".into())))]);
