@@ -361,6 +361,7 @@ pub(super) fn map_out(map: &Map) -> v1::ShardMap {
         home: map.home.as_ref().map(ToString::to_string).unwrap_or_default(),
         shards: map.shards.iter().map(owner).collect(),
         workers: map.urls.iter().map(address).collect(),
+        lost: map.lost.shards.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -168,6 +168,9 @@ impl State {
             job.phase = Phase::Ended(ending);
             job.ended_ns = Some(now.wall_ns);
         }
+        if ending != Ending::Cancelled {
+            self.was_read(number);
+        }
     }
 
     fn forget_old_jobs(&mut self) {

@@ -9,6 +9,7 @@ mod grant;
 mod hours;
 mod job;
 mod live;
+mod lost;
 mod map;
 mod mount;
 mod moves;
