@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::Value as Json;
 use shardex_tests::cluster::{Cluster, Etcd, wait_for};
-use shardex_tests::{Random, Shardex, change_tree, write_tree};
+use shardex_tests::{Random, Shardex, change_tree, write_series, write_tree};
 use tempfile::TempDir;
 
 /// Longer than the leases that tests give.
@@ -291,6 +291,38 @@ fn a_job_is_watched_to_its_end() -> Result<()> {
     assert_eq!(watched.code, Some(0), "{}", watched.err);
     assert!(watched.out.contains("is complete: 1,440 files"), "{}", watched.out);
     place.check(&cluster)
+}
+
+#[test]
+fn jobs_over_other_sources_take_no_rows_of_a_job_that_runs() -> Result<()> {
+    let place = Place::new()?;
+    let other = place.path().join("other");
+    write_series(&other, 90, 9, 1, 3)?;
+    let mut cluster = Cluster::new(place.path(), &place.tree)?;
+    cluster.add_coordinator(&["--state", &place.path().join("state").to_string_lossy()])?;
+    let urls = cluster.coordinators[0].url.clone();
+    for _ in 0..2 {
+        cluster.add_worker_with(&urls, &["--source", &format!("t={}", other.display())])?;
+    }
+    cluster.add_router()?;
+    // Slow, so that rows of many shards wait for their records; each job over the other source compares the shards with
+    // the ledger first.
+    let slow = cluster.submit(&["--files-per-second", "100", "--workers-max", "1"])?;
+    let (mut between, mut is_over) = (0, false);
+    while !is_over {
+        let answer = cluster.operate(&["job", "submit", "t", "--json"])?;
+        let job: Json = serde_json::from_str(answer.out.trim())?;
+        cluster.wait(job["job"].as_u64().unwrap_or_default())?;
+        is_over = !cluster.job(slow)?["ended_ns"].is_null();
+        between += u32::from(!is_over);
+    }
+    assert!(between > 3, "{between} jobs ran beside the slow one");
+    assert_eq!(cluster.wait(slow)?["state"], "complete");
+    let one = Shardex::new(&place.path().join("one"))?;
+    one.ingest(&[&format!("s={}", place.tree.display()), &format!("t={}", other.display())])?;
+    let (ours, expected) = (cluster.dump()?, one.dump()?);
+    assert_eq!(first_difference(&ours, &expected), None);
+    Ok(())
 }
 
 #[test]
