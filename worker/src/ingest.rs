@@ -220,6 +220,11 @@ fn try_suspects(settings: &Settings, sources: &[Arc<SourceContext>]) -> HashMap<
             }
         }
     }
+    if let Some(folder) = &settings.breadcrumbs
+        && let Err(error) = suspects::keep(folder, convicts.keys())
+    {
+        tracing::warn!(%error, "there is no place for breadcrumbs");
+    }
     convicts
 }
 
