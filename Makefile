@@ -24,7 +24,7 @@ test: setup ## Run every test.
 	$(CARGO) build --locked -p shardex-cli
 	$(CARGO) test --workspace --locked
 
-chaos: ## Break a cluster at random for long (CHAOS_SECONDS=1200 CHAOS_FILES=200000 SHARDEX_TEST_SEED=random).
+chaos: ## Break a cluster at random for long (CHAOS_SECONDS=1200 CHAOS_FILES=200000 SHARDEX_TEST_SEED=random; a seed repeats).
 	$(CARGO) build --locked -p shardex-cli
 	CHAOS_SECONDS=$(or $(CHAOS_SECONDS),1200) CHAOS_FILES=$(or $(CHAOS_FILES),200000) \
 		SHARDEX_TEST_SEED=$(or $(SHARDEX_TEST_SEED),random) \

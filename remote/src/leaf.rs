@@ -12,7 +12,7 @@ use shardex_seams::{Leaf, StoreError};
 use tokio::runtime::Handle;
 use tonic::Streaming;
 
-use crate::map::Locator;
+use crate::map::{Locator, Map};
 use crate::peers::{Caller, Method, Peers, unreachable};
 use crate::shards::nonsense;
 use crate::status;
@@ -46,9 +46,13 @@ impl RemoteLeaf {
         row: &mut dyn FnMut(Vec<Cell>) -> bool,
         method: Method<R, Streaming<RowsPart>>,
     ) -> Result<(), StoreError> {
-        let stream = self.open(target, cancel, request, method)?;
+        let stream = self.open(target, cancel, request, method);
+        // As new as the one by which the owner was found.
         let map = self.caller.locator.map();
-        self.take(map.owner(target).unwrap_or_default(), width, stream, cancel, row)
+        if let StoreId::Shard(shard) = target {
+            lacks_nothing(&map, shard)?;
+        }
+        self.take(map.owner(target).unwrap_or_default(), width, stream?, cancel, row)
     }
 
     /// Begins an answer of a store's owner.
@@ -102,6 +106,17 @@ impl RemoteLeaf {
             Err(unreachable(&name, "its answer is cut off"))
         }
     }
+}
+
+/// Refuses to answer for a shard without the rows that it is to have.
+fn lacks_nothing(map: &Map, shard: &ShardId) -> Result<(), StoreError> {
+    if !map.lost.contains(shard) {
+        return Ok(());
+    }
+    let detail = "it lacks rows that were lost with a worker that was given up; \
+                  it has them again when a job has read every source"
+        .to_owned();
+    Err(StoreError::Away { store: format!("shard {shard}"), detail })
 }
 
 /// Waits until the query is cancelled.
@@ -182,8 +197,9 @@ impl Leaf for RemoteLeaf {
     fn shards(&self) -> Result<Vec<ShardId>, StoreError> {
         let caller = self.caller.clone();
         let map = self.caller.block(async move { caller.locate(Vec::new()).await })?;
-        let mut shards: Vec<_> = map.shards.keys().cloned().collect();
+        let mut shards: Vec<_> = map.shards.keys().chain(&map.lost).cloned().collect();
         shards.sort();
+        shards.dedup();
         Ok(shards)
     }
 
@@ -201,8 +217,9 @@ impl Leaf for RemoteLeaf {
         let reply =
             self.caller.call_blocking(StoreId::Shard(shard.clone()), request, |mut client, request| {
                 Box::pin(async move { client.excludes(request).await })
-            })?;
-        Ok(reply.count > 0)
+            });
+        lacks_nothing(&self.caller.locator.map(), shard)?;
+        Ok(reply?.count > 0)
     }
 }
 

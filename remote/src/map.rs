@@ -23,6 +23,8 @@ pub struct Map {
     pub moves: HashMap<StoreId, StoreMove>,
     /// Shards that are being split.
     pub splits: HashMap<ShardId, MapSplit>,
+    /// Shards that lack rows, which were lost with a worker that was given up.
+    pub lost: BTreeSet<ShardId>,
     /// URL by worker.
     pub urls: HashMap<String, String>,
 }
@@ -61,6 +63,7 @@ impl Map {
             shards: map.shards.iter().filter_map(shard).collect(),
             moves: map.shards.iter().filter_map(moving).chain(home_moving(map)).collect(),
             splits: map.shards.iter().filter_map(splitting).collect(),
+            lost: map.lost.iter().filter_map(|shard| ShardId::new(shard).ok()).collect(),
             urls: map.workers.iter().map(|worker| (worker.worker.clone(), worker.url.clone())).collect(),
         }
     }

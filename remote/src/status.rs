@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 
 pub(crate) fn out(error: &StoreError) -> Status {
     let reason = match error {
-        StoreError::Fenced { .. } => Reason::Fenced,
+        StoreError::Fenced { .. } | StoreError::Over { .. } => Reason::Fenced,
         StoreError::Query(_) => Reason::Refused,
         StoreError::TooManyRows { .. } => Reason::TooManyRows,
         StoreError::Full { .. } => Reason::StoreFull,
@@ -44,6 +44,10 @@ pub(crate) fn malformed(error: Malformed) -> Status {
 pub(crate) fn back(fault: Fault, worker: &str) -> StoreError {
     let file = format!("a store of worker {worker}");
     match (fault.reason(), fault.code) {
+        // Only rows of a shard name it; else it is the gate in front of all stores that refuses.
+        (Reason::Fenced, _) if fault.detail.shard.is_empty() => {
+            StoreError::Over { store: format!("worker {worker}") }
+        }
         (Reason::Fenced, _) => StoreError::Fenced { shard: fault.detail.shard },
         (Reason::Refused, _) => StoreError::Query(fault.message),
         (Reason::TooManyRows, _) => {
@@ -74,6 +78,7 @@ mod tests {
         let file = || "shards/x.sqlite".to_owned();
         for (error, expected) in [
             (StoreError::Fenced { shard: "x/0".into() }, "shard `x/0` refused"),
+            (StoreError::Over { store: "worker v".into() }, "worker w takes no writes"),
             (StoreError::Full { file: file() }, "no space left for `a store of worker w`"),
             (
                 StoreError::Corrupt { file: file(), detail: "page 7".into() },

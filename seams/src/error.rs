@@ -19,6 +19,13 @@ pub enum StoreError {
         /// The shard.
         shard: String,
     },
+    /// The store does not know the unit that writes: it was started again since the unit began, or had not heard of it,
+    /// or somebody else holds the unit.
+    #[error("{store} takes no writes of this unit: somebody else holds it, or it did not begin there")]
+    Over {
+        /// Whose store, as `worker w1`.
+        store: String,
+    },
     /// A file of the archive is damaged.
     #[error("`{file}` is damaged: {detail}; put back a snapshot or delete it, then run `shardex recover`")]
     Corrupt {
@@ -88,7 +95,7 @@ impl StoreError {
             Self::Newer { found, known, .. } => {
                 format!("its file has format version {found}, the server knows up to {known}: it needs a newer shardex")
             }
-            Self::Away { .. } | Self::Fenced { .. } | Self::Query(_) | Self::TooManyRows { .. } | Self::Closed => self.to_string(),
+            Self::Away { .. } | Self::Fenced { .. } | Self::Over { .. } | Self::Query(_) | Self::TooManyRows { .. } | Self::Closed => self.to_string(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -32,14 +32,7 @@ impl Process {
     /// # Errors
     /// If it ends before it does.
     pub fn start(binary: &Path, arguments: Vec<String>, log: PathBuf) -> Result<Self> {
-        let to = OpenOptions::new().create(true).append(true).open(&log)?;
-        let mut child = Command::new(binary)
-            .args(&arguments)
-            .env("SHARDEX_LOG", std::env::var("SHARDEX_LOG").unwrap_or_else(|_| "warn".to_owned()))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(to)
-            .spawn()?;
+        let mut child = command(binary, &arguments, &log)?.stdout(Stdio::piped()).spawn()?;
         let mut lines = BufReader::new(child.stdout.take().context("it was piped")?).lines();
         let ended = || format!("`{}` ended: {}", arguments.join(" "), last_lines(&log));
         let line = lines.next().with_context(ended)??;
@@ -58,7 +51,15 @@ impl Process {
     /// # Errors
     /// If that cannot be found out.
     pub fn has_ended(&mut self) -> Result<bool> {
-        Ok(self.child.try_wait()?.is_some())
+        Ok(self.status()?.is_some())
+    }
+
+    /// How it has ended, if it has.
+    ///
+    /// # Errors
+    /// If that cannot be found out.
+    pub fn status(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
     }
 
     /// What it and those before it at its place have said, all of it.
@@ -82,11 +83,27 @@ impl Process {
     /// # Errors
     /// As [`Process::start`].
     pub fn restart(&mut self) -> Result<()> {
+        self.end_at_its_address()?;
+        *self = Self::start(&self.binary, self.arguments.clone(), self.log.clone())?;
+        Ok(())
+    }
+
+    /// The same without waiting until it listens: whom it asks before that may be away.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn relaunch(&mut self) -> Result<()> {
+        self.end_at_its_address()?;
+        let mut command = command(&self.binary, &self.arguments, &self.log)?;
+        self.child = command.stdout(Stdio::null()).spawn()?;
+        Ok(())
+    }
+
+    fn end_at_its_address(&mut self) -> Result<()> {
         let _ = self.kill();
         let address = self.url.rsplit('/').next().unwrap_or_default().to_owned();
         let at = self.arguments.iter().position(|argument| argument == "--listen").context("it listens")?;
         self.arguments[at + 1] = address;
-        *self = Self::start(&self.binary, self.arguments.clone(), self.log.clone())?;
         Ok(())
     }
 
@@ -107,6 +124,17 @@ impl Drop for Process {
         let _ = self.signal("CONT");
         let _ = self.kill();
     }
+}
+
+fn command(binary: &Path, arguments: &[String], log: &Path) -> Result<Command> {
+    let to = OpenOptions::new().create(true).append(true).open(log)?;
+    let mut command = Command::new(binary);
+    command
+        .args(arguments)
+        .env("SHARDEX_LOG", std::env::var("SHARDEX_LOG").unwrap_or_else(|_| "warn".to_owned()))
+        .stdin(Stdio::null())
+        .stderr(to);
+    Ok(command)
 }
 
 /// The end of a log.

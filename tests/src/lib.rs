@@ -3,6 +3,7 @@
 
 mod binary;
 mod changes;
+pub mod chaos;
 pub mod cluster;
 mod dicom;
 pub mod model;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::Value as Json;
 use shardex_tests::cluster::{Cluster, Etcd, wait_for};
-use shardex_tests::{Random, Shardex, change_tree, write_tree};
+use shardex_tests::{Random, Shardex, change_tree, write_series, write_tree};
 use tempfile::TempDir;
 
 /// Longer than the leases that tests give.
@@ -290,6 +290,79 @@ fn a_job_is_watched_to_its_end() -> Result<()> {
     let watched = cluster.operate(&["job", "submit", "s", "--watch"])?;
     assert_eq!(watched.code, Some(0), "{}", watched.err);
     assert!(watched.out.contains("is complete: 1,440 files"), "{}", watched.out);
+    place.check(&cluster)
+}
+
+#[test]
+fn jobs_over_other_sources_take_no_rows_of_a_job_that_runs() -> Result<()> {
+    let place = Place::new()?;
+    let other = place.path().join("other");
+    write_series(&other, 90, 9, 1, 3)?;
+    let mut cluster = Cluster::new(place.path(), &place.tree)?;
+    cluster.add_coordinator(&["--state", &place.path().join("state").to_string_lossy()])?;
+    let urls = cluster.coordinators[0].url.clone();
+    for _ in 0..2 {
+        cluster.add_worker_with(&urls, &["--source", &format!("t={}", other.display())])?;
+    }
+    cluster.add_router()?;
+    // Slow, so that rows of many shards wait for their records; each job over the other source compares the shards with
+    // the ledger first.
+    let slow = cluster.submit(&["--files-per-second", "100", "--workers-max", "1"])?;
+    let (mut between, mut is_over) = (0, false);
+    while !is_over {
+        let answer = cluster.operate(&["job", "submit", "t", "--json"])?;
+        let job: Json = serde_json::from_str(answer.out.trim())?;
+        cluster.wait(job["job"].as_u64().unwrap_or_default())?;
+        is_over = !cluster.job(slow)?["ended_ns"].is_null();
+        between += u32::from(!is_over);
+    }
+    assert!(between > 3, "{between} jobs ran beside the slow one");
+    assert_eq!(cluster.wait(slow)?["state"], "complete");
+    let one = Shardex::new(&place.path().join("one"))?;
+    one.ingest(&[&format!("s={}", place.tree.display()), &format!("t={}", other.display())])?;
+    let (ours, expected) = (cluster.dump()?, one.dump()?);
+    assert_eq!(first_difference(&ours, &expected), None);
+    Ok(())
+}
+
+#[test]
+fn a_store_that_had_not_heard_of_a_unit_costs_no_attempt() -> Result<()> {
+    let place = Place::new()?;
+    let mut cluster = Cluster::new(place.path(), &place.tree)?;
+    // So that a worker that sleeps for a moment keeps what it holds, and may be given more.
+    cluster.lease_seconds = 30;
+    cluster.add_coordinator(&["--state", &place.path().join("state").to_string_lossy()])?;
+    cluster.add_worker()?;
+    cluster.add_worker()?;
+    cluster.add_router()?;
+    wait_for("both are there", || {
+        let list = cluster.operate(&["workers", "list", "--json"])?.out;
+        let workers: Vec<Json> = serde_json::from_str(&list).unwrap_or_default();
+        Ok(workers.iter().filter(|worker| worker["state"] == "alive").count() == 2)
+    })?;
+    // It owns nothing yet, so the unit begins without it; then it is given a shard.
+    cluster.workers[1].signal("STOP")?;
+    let number = cluster.submit(&["--files-per-second", "100"])?;
+    wait_for("it is given a shard", || {
+        let shards = cluster.operate(&["shards", "list", "--json"])?.out;
+        let shards: Vec<Json> = serde_json::from_str(&shards).unwrap_or_default();
+        Ok(shards.iter().any(|shard| shard["owner"] == "w1"))
+    })?;
+    cluster.workers[1].signal("CONT")?;
+    let mut said = String::new();
+    wait_for("the unit begins anew", || {
+        let job = cluster.job(number)?;
+        let units = job["units"].as_array().into_iter().flatten();
+        let failures = units.filter_map(|unit| unit["failure"].as_str()).collect::<Vec<_>>();
+        said = failures.join(", ");
+        Ok(said.contains("takes no writes of this unit") || job["state"] == "complete")
+    })?;
+    assert!(said.contains("worker w1 takes no writes of this unit"), "{said}");
+    let job = cluster.wait(number)?;
+    assert_eq!((&job["state"], &job["dead"]), (&"complete".into(), &Json::Array(Vec::new())), "{job}");
+    for worker in &cluster.workers {
+        assert!(!worker.said().contains("was given up"), "{}", worker.said());
+    }
     place.check(&cluster)
 }
 

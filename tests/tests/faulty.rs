@@ -56,6 +56,23 @@ fn a_file_that_kills_the_run_is_found_by_the_runs_after() -> Result<()> {
 }
 
 #[test]
+fn several_files_that_kill_the_run_are_all_found() -> Result<()> {
+    let (folder, shardex, tree) = place()?;
+    rename(&folder, "crash.dcm")?;
+    let other = folder.path().join("tree/s5");
+    std::fs::rename(other.join("im00007.dcm"), other.join("crash.dcm"))?;
+    let mut runs = 0;
+    while shardex.run(&["ingest", &tree])?.code.is_none() {
+        runs += 1;
+        assert!(runs < 6, "the run dies of the one, and then of the other, again and again");
+    }
+    let rows = shardex.sql("SELECT path FROM files WHERE reason = 'reader_failure' ORDER BY path")?;
+    assert_eq!(rows, [["s3/crash.dcm"], ["s5/crash.dcm"]]);
+    assert_eq!(shardex.sql("SELECT count(*) FROM instances")?, [["58"]]);
+    Ok(())
+}
+
+#[test]
 fn a_run_that_is_killed_from_outside_convicts_nobody() -> Result<()> {
     let (folder, shardex, tree) = place()?;
     // It hangs for longer than the runs are let live: they die with this file under their eyes.

@@ -263,7 +263,7 @@ fn lose_disk(of_home: bool) -> Result<()> {
         if round == 1 {
             place.cluster.workers[victim].restart()?;
         }
-        wait_for("it has joined again", || {
+        place.ask_until("it has joined again", || {
             let list = place.cluster.operate(&["workers", "list", "--json"])?.out;
             let workers: Vec<serde_json::Value> = serde_json::from_str(&list).unwrap_or_default();
             Ok(workers.iter().any(|worker| worker["worker"] == *name && worker["state"] == "alive"))
@@ -284,4 +284,100 @@ fn an_owner_whose_disk_is_lost_is_named_and_filled_again() -> Result<()> {
 #[test]
 fn a_home_whose_disk_is_lost_is_named_and_filled_again() -> Result<()> {
     lose_disk(true)
+}
+
+#[test]
+fn what_was_lost_with_a_worker_is_missed_until_it_was_read_again() -> Result<()> {
+    let mut place = Place::small()?;
+    place.even_out()?;
+    let workers: Vec<serde_json::Value> =
+        serde_json::from_str(&place.cluster.operate(&["workers", "list", "--json"])?.out)?;
+    let victim = workers.iter().position(|worker| worker["is_home"] == false).context("a victim")?;
+    let owner = format!("w{victim}");
+    let shards = place.shards()?;
+    let lost = shards.iter().find(|shard| shard["owner"] == *owner).context("it owns something")?;
+    let lost = lost["shard"].as_str().context("a name")?;
+    place.cluster.workers[victim].kill()?;
+    place.ask_until("it may be forgotten", || {
+        Ok(place.cluster.operate(&["workers", "forget", &owner])?.code == Some(0))
+    })?;
+    // Others own its shards by now, and have nothing of them.
+    for question in [
+        &["sql", "SELECT count(*) FROM instances"][..],
+        &["sql", "SELECT * FROM studies WHERE StudyInstanceUID = '2.25.1000000'"],
+        &["search", "studies", "StudyDate=1900-"],
+        &["search", "patients", "--count"],
+        &["status"],
+    ] {
+        let answer = place.cluster.ask(question)?;
+        assert_ne!(answer.code, Some(0), "{question:?}: {}", answer.out);
+        assert!(answer.err.contains("were lost with a worker"), "{question:?}: {}", answer.err);
+    }
+    let partial = place.cluster.ask(&["sql", "SELECT count(*) FROM instances", "--allow-partial"])?;
+    assert_eq!(partial.code, Some(5), "{}", partial.err);
+    assert!(partial.err.contains(lost), "{}", partial.err);
+    place.ask_until("a job has ended", || {
+        let job = place.cluster.wait(place.cluster.submit(&[])?)?;
+        assert_eq!(job["state"], "complete", "{job}");
+        Ok(true)
+    })?;
+    assert_eq!(place.cluster.count()?, Some(ALL));
+    assert_eq!(place.cluster.ask(&["status"])?.code, Some(0));
+    place.check()
+}
+
+/// Endings of the names of what a split has on the disks of workers.
+fn marks(place: &Place) -> Vec<String> {
+    let folders = (0..2).map(|worker| place.cluster.store(worker).join("splitting"));
+    let entries = folders.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+    let name = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+    entries.map(name).filter_map(|name| Some(name.rsplit_once('.')?.1.to_owned())).collect()
+}
+
+#[test]
+fn a_split_whose_state_is_lost_is_undone_or_carried_on() -> Result<()> {
+    let mut place = Place::new()?;
+    let Some(mut etcd) = Etcd::start(&place.folder.path().join("etcd"), 3)? else {
+        skip(
+            "a_split_whose_state_is_lost_is_undone_or_carried_on",
+            "etcd is not installed (Debian: etcd-server)",
+        );
+        return Ok(());
+    };
+    let urls = etcd.urls.join(",");
+    place.cluster.add_coordinator(&["--etcd", &urls, "--partition", "none"])?;
+    place.begin()?;
+    let url = place.cluster.coordinators[0].url.clone();
+    for moment in ["ordered", "built", "placed"] {
+        let shards = place.shards()?;
+        let largest = shards.iter().max_by_key(|shard| shard["bytes"].as_u64()).context("a shard")?;
+        let (shard, shards_before) = (largest["shard"].as_str().context("a name")?.to_owned(), shards.len());
+        let (binary, url) = (place.cluster.shardex.clone(), url.clone());
+        let order =
+            std::thread::spawn(move || binary.run(&["shards", "split", &shard, "--coordinator", &url]));
+        while !order.is_finished() && !marks(&place).iter().any(|mark| mark == moment) {
+            if moment == "ordered" && place.shards()?.iter().any(|shard| !shard["split_stage"].is_null()) {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        etcd.wipe()?;
+        // It may have been told nothing any more.
+        let _ = order.join();
+        place.ask_until("the loss is noticed", || place.is_noticed())?;
+        place.wait_until_nothing_is_served()?;
+        let recovered = place.cluster.operate(&["recover"])?;
+        assert_eq!(recovered.code, Some(0), "{moment}: {}", recovered.err);
+        place.ask_until("it answers again", || place.answers())?;
+        place.ask_until("no split is under way", || {
+            Ok(place.shards()?.iter().all(|shard| shard["split_stage"].is_null())
+                && !marks(&place).iter().any(|mark| ["built", "decided", "placed"].contains(&&**mark)))
+        })?;
+        if moment == "placed" {
+            assert_eq!(place.shards()?.len(), shards_before + 1, "what is in its place stays there");
+        }
+        assert_eq!(place.ingest()?, 0, "{moment}: nothing was lost that must be read again");
+        place.check().with_context(|| moment)?;
+    }
+    Ok(())
 }

@@ -27,6 +27,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a store takes no more writes of the unit, which is at no fault: it may begin anew.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Over { .. } | StoreError::Fenced { .. }))
+    }
+
     /// What may be told to a coordinator: as the text, without paths of this machine.
     #[must_use]
     pub fn without_paths(&self) -> String {

@@ -23,6 +23,15 @@ pub struct HealReport {
     pub unreadable: Vec<(ShardId, String)>,
 }
 
+/// Who else writes meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// Nobody does.
+    Nobody,
+    /// Units of jobs over other sources may: what they have sent and not recorded yet lies in directories with open marks.
+    MayWrite,
+}
+
 /// Compares every shard with the ledger's positions. From a shard that was rolled back, rows are
 /// removed that the ledger does not list there; the others it has lost are read again when their
 /// directories are visited. Returns the histories of all shards.
@@ -36,6 +45,7 @@ pub async fn heal(
     shards: &dyn ShardWriter,
     ledger: &dyn Ledger,
     fence: Fence,
+    others: Others,
 ) -> Result<(HashMap<ShardId, History>, HealReport), Error> {
     let mut report = HealReport::default();
     let mut histories = HashMap::new();
@@ -65,7 +75,12 @@ pub async fn heal(
     let unknown = histories.keys().filter(|shard| !positions.iter().any(|(known, _)| known == *shard));
     report.unknown = unknown.cloned().collect();
     for shard in report.rolled_back.iter().chain(&report.unknown) {
-        report.rows_removed += remove_unknown(shards, ledger, shard, fence).await?;
+        let removed = remove_unknown(shards, ledger, shard, fence, others).await?;
+        report.rows_removed += removed.rows;
+        if removed.has_open && report.unknown.contains(shard) {
+            // Nothing is known of it until those are recorded who write to it: the next run looks again.
+            continue;
+        }
         // A batch of its own tells this copy of the shard from every other from now on.
         let exists = histories.get(shard).is_some_and(|history| !history.0.is_empty());
         let applied = if exists {
@@ -77,19 +92,34 @@ pub async fn heal(
         } else {
             None
         };
-        ledger.commit(vec![LedgerChange::Healed { shard: shard.clone(), applied }]).await?;
+        let change = match applied {
+            // What it lacks is still to be found, by the next run.
+            Some(applied) if removed.has_open => LedgerChange::Position { shard: shard.clone(), applied },
+            applied => LedgerChange::Healed { shard: shard.clone(), applied },
+        };
+        ledger.commit(vec![change]).await?;
     }
     Ok((histories, report))
 }
 
-/// Removes the rows of a shard that no live entry of the ledger rests on.
+/// What became of the rows of a shard that the ledger does not know.
+struct Removed {
+    rows: u64,
+    /// Some stay, in directories with open marks: somebody is about to record them, or whoever visits the directory
+    /// next finds them.
+    has_open: bool,
+}
+
+/// Removes the rows of a shard that no live entry of the ledger rests on, and that nobody has sent who has not recorded
+/// them yet.
 async fn remove_unknown(
     shards: &dyn ShardWriter,
     ledger: &dyn Ledger,
     shard: &ShardId,
     fence: Fence,
-) -> Result<u64, Error> {
-    let mut removed = 0;
+    others: Others,
+) -> Result<Removed, Error> {
+    let mut removed = Removed { rows: 0, has_open: false };
     let mut after = None;
     loop {
         let files = shards.files_after(shard.clone(), after, PAGE).await?;
@@ -102,14 +132,20 @@ async fn remove_unknown(
             RowBatch { shard: shard.clone(), fence, directories: Vec::new(), operations: Vec::new() };
         for ((source, path), names) in by_directory {
             let range = DirectoryRange::whole(source, path);
+            // Before the entries: what is not open any more is among them.
+            let is_open = others == Others::MayWrite && ledger.is_open(&range)?;
             let known = ledger.shards_of(&range, &names)?;
+            if is_open {
+                removed.has_open |= known.iter().any(|known| known.as_ref() != Some(shard));
+                continue;
+            }
             let directory = u32::try_from(batch.directories.len()).expect("at most a page of directories");
             let unknown = names.into_iter().zip(known).filter(|(_, known)| known.as_ref() != Some(shard));
             batch.operations.extend(unknown.map(|(name, _)| Operation::Remove { directory, name }));
             batch.directories.push(range);
         }
         if !batch.operations.is_empty() {
-            removed += batch.operations.len() as u64;
+            removed.rows += batch.operations.len() as u64;
             shards.apply(batch).await?;
             shards.barrier(shard.clone()).await?;
         }

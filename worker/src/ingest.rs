@@ -125,7 +125,8 @@ async fn run(
 ) -> Result<Outcome, Error> {
     let coverage = std::mem::replace(&mut settings.coverage, Coverage::Full);
     let contexts = open_sources(&sources, &stores, fence).await?;
-    let (histories, healed) = heal::heal(&*stores.shards, &*stores.ledger, fence).await?;
+    let (histories, healed) =
+        heal::heal(&*stores.shards, &*stores.ledger, fence, heal::Others::Nobody).await?;
     let shared = share(settings, &coverage, &stores, &control, histories, &contexts);
     let mut sequencer = Sequencer::new(Arc::clone(&shared), stores, fence, fence);
     sequencer.failed.extend(healed.unreadable);
@@ -218,6 +219,11 @@ fn try_suspects(settings: &Settings, sources: &[Arc<SourceContext>]) -> HashMap<
                 convicts.insert(suspect, verdict);
             }
         }
+    }
+    if let Some(folder) = &settings.breadcrumbs
+        && let Err(error) = suspects::keep(folder, convicts.keys())
+    {
+        tracing::warn!(%error, "there is no place for breadcrumbs");
     }
     convicts
 }

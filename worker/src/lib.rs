@@ -40,7 +40,7 @@ mod watch;
 
 pub use error::Error;
 pub use filters::{Filters, InvalidFilter};
-pub use heal::{HealReport, heal};
+pub use heal::{HealReport, Others, heal};
 pub use ingest::{Control, Rest, SourceRoot, Stores, ingest};
 pub use outcome::{Ended, HeldSource, Outcome};
 pub use progress::{Progress, Snapshot};

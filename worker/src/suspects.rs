@@ -3,7 +3,7 @@
 //! After a run that died, the next one leaves a breadcrumb a reader: the file it is at. If it dies too,
 //! the run after that knows the few files which may have been the cause. Each is read alone in a
 //! child process, and only what happens to the child convicts it: a run that was killed from
-//! outside leaves breadcrumbs of innocent files.
+//! outside leaves breadcrumbs of innocent files. Who is convicted stays so until a run has come to its end.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -15,6 +15,10 @@ use std::time::Duration;
 use shardex_catalog::{FileName, RelativePath, SourceName};
 
 const PREFIX: &str = "reading-";
+/// In the place of a reader's number.
+const CONVICT: &str = "convict-";
+/// Each of them costs every run a child process, as long as runs die.
+const CONVICTS_MAX: usize = 1000;
 /// Longest breadcrumb, bytes: a path and a name.
 const BYTES_MAX: usize = 1 << 20;
 
@@ -94,6 +98,17 @@ impl Breadcrumb {
     }
 }
 
+/// Leaves word of files that were convicted: until what is to be said of them is recorded, a run that dies of another
+/// one would forget them.
+pub(crate) fn keep<'a>(folder: &Path, convicts: impl Iterator<Item = &'a Suspect>) -> io::Result<()> {
+    for (number, convict) in convicts.take(CONVICTS_MAX).enumerate() {
+        let path = folder.join(format!("{PREFIX}{CONVICT}{number}"));
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        Breadcrumb(file).leave(convict)?;
+    }
+    Ok(())
+}
+
 /// The files that readers of an earlier run were at.
 pub(crate) fn read(folder: &Path) -> io::Result<HashSet<Suspect>> {
     let mut suspects = HashSet::new();
@@ -140,6 +155,9 @@ mod tests {
         Breadcrumb::create(folder.path(), 1).expect("made");
         assert_eq!(read(folder.path()).expect("read"), HashSet::from([suspect(b"x")]));
         assert_eq!(suspect(b"x").path(Path::new("/r")).as_os_str().as_encoded_bytes(), b"/r/a/\xFFb/x");
+        keep(folder.path(), [suspect(b"y"), suspect(b"z")].iter()).expect("kept");
+        let all = HashSet::from([suspect(b"x"), suspect(b"y"), suspect(b"z")]);
+        assert_eq!(read(folder.path()).expect("read"), all, "whatever readers leave");
         clear(folder.path()).expect("removed");
         assert!(read(folder.path()).expect("read").is_empty());
     }

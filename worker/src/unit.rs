@@ -7,13 +7,14 @@ use shardex_catalog::{Fence, ShardId, Span};
 use shardex_seams::{History, ShardWriter};
 
 use crate::error::Error;
+use crate::heal::{self, Others};
 use crate::hold::Findings;
 use crate::ingest::{self, Control, SourceRoot, Stores};
 use crate::outcome::Outcome;
 use crate::progress::Phase;
+use crate::reader;
 use crate::sequencer::Sequencer;
 use crate::settings::{Coverage, Settings};
-use crate::{heal, reader};
 
 /// What walks have seen of the root of a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,7 +85,7 @@ pub fn run_unit(
     runtime.block_on(async {
         match task {
             Task::Heal => {
-                heal::heal(&*stores.shards, &*stores.ledger, fence).await?;
+                heal::heal(&*stores.shards, &*stores.ledger, fence, Others::MayWrite).await?;
                 Ok(UnitOutcome { outcome: None, root: None })
             }
             Task::Walk { source, span, excluded } => {

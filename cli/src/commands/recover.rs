@@ -8,6 +8,7 @@ use serde_json::json;
 use shardex_daemon::SystemClock;
 use shardex_seams::Clock;
 use shardex_shard_store::{Archive, ArchiveSettings, ReadArchive, SourceRoots};
+use shardex_worker::Others;
 
 use super::{cluster, reading};
 use crate::args::Credentials;
@@ -60,7 +61,7 @@ fn recover_archive(recover: &Recover, path: &Path) -> anyhow::Result<ExitCode> {
     let clock = SystemClock;
     let report = reading::block_on(async {
         let fence = shardex_coordinator::begin_job(&*state, archive.highest_fence(), clock.wall_ns()).await?;
-        let (_, report) = shardex_worker::heal(&*shards, &*archive.ledger(), fence).await?;
+        let (_, report) = shardex_worker::heal(&*shards, &*archive.ledger(), fence, Others::Nobody).await?;
         shardex_coordinator::end_job(&*state, fence, "recovered", 0, clock.wall_ns()).await?;
         archive.truncate_logs(&shards).await?;
         anyhow::Ok(report)

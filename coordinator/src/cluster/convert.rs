@@ -133,6 +133,7 @@ fn split_in(said: v1::SplitReport) -> Result<SplitReport, Nonsense> {
 
 fn told_in(unit: v1::UnitReport) -> Result<UnitReport, Nonsense> {
     let end = unit.end.map(|end| match end {
+        v1::unit_report::End::Failed(why) if unit.begins_anew => End::Over(why),
         v1::unit_report::End::Failed(why) => End::Failed(why),
         v1::unit_report::End::Finished(done) => End::Finished(Finished {
             unreadable_directories: done.unreadable_directories,
@@ -370,6 +371,7 @@ pub(super) fn map_out(map: &Map) -> v1::ShardMap {
         home_begun: map.home_begun,
         shards: map.shards.iter().map(owner).collect(),
         workers: map.urls.iter().map(address).collect(),
+        lost: map.lost.shards.iter().map(ToString::to_string).collect(),
     }
 }
 

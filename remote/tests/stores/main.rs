@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use owner::{Owner, PATIENCE, batch, directory, shard, source};
 
 fn is_fenced<T>(result: Result<T, StoreError>) -> bool {
-    matches!(result, Err(StoreError::Fenced { .. }))
+    matches!(result, Err(StoreError::Over { .. }))
 }
 
 /// The text of an error that says `words`.

@@ -20,13 +20,27 @@ use crate::unit::{RootSeen, Task, Unit, UnitOutcome, run_unit};
 /// Units by number and fence: the same unit may come back under a higher one.
 type Key = (u64, u64);
 
+/// Why a unit has no outcome.
+struct GivenUp {
+    /// Without paths.
+    why: String,
+    /// It is at no fault: a store takes no more writes of it.
+    begins_anew: bool,
+}
+
+impl From<String> for GivenUp {
+    fn from(why: String) -> Self {
+        Self { why, begins_anew: false }
+    }
+}
+
 /// A unit that is worked on, or has ended and was not acknowledged yet.
 struct Held {
     control: Control,
     kind: UnitKind,
     aside: Option<Span>,
     /// What became of it.
-    result: Option<Result<UnitOutcome, String>>,
+    result: Option<Result<UnitOutcome, GivenUp>>,
     /// Nobody wants to know.
     is_dropped: bool,
 }
@@ -163,7 +177,10 @@ impl Table {
             let result = work(&settings, &*stores, &crumbs, &grant, &placement, control).await;
             match &result {
                 Ok(_) => crumbs.forget(grant.unit),
-                Err(why) => tracing::warn!(unit = grant.unit, why, "a unit was given up"),
+                Err(GivenUp { why, begins_anew: true }) => {
+                    tracing::info!(unit = grant.unit, why, "a unit is over here, or begins anew");
+                }
+                Err(GivenUp { why, .. }) => tracing::warn!(unit = grant.unit, why, "a unit was given up"),
             }
             if let Some(held) = units.lock().get_mut(&key) {
                 held.result = Some(result);
@@ -181,7 +198,7 @@ async fn work(
     grant: &UnitGrant,
     placement: &str,
     control: Control,
-) -> Result<UnitOutcome, String> {
+) -> Result<UnitOutcome, GivenUp> {
     let placement: Placement = (settings.parse_placement)(placement)?;
     let unit =
         Unit { task: task(settings, grant)?, fence: Fence(grant.fence), since: Fence(grant.job_fence) };
@@ -201,7 +218,9 @@ async fn work(
         run_unit(unit, how, stores, &control)
     });
     let worked = worked.await;
-    worked.map_err(|_| "the unit crashed".to_owned())?.map_err(|error| error.without_paths())
+    worked
+        .map_err(|_| "the unit crashed".to_owned())?
+        .map_err(|error| GivenUp { why: error.without_paths(), begins_anew: error.is_over() })
 }
 
 fn task(settings: &AgentSettings, grant: &UnitGrant) -> Result<Task, String> {
@@ -244,13 +263,14 @@ fn report(unit: u64, fence: u64, held: &Held) -> UnitReport {
         totals: Some(totals),
         set_aside: held.aside.iter().map(span_out).collect(),
         end: held.result.as_ref().map(|result| end(result, held.kind)),
+        begins_anew: matches!(&held.result, Some(Err(given_up)) if given_up.begins_anew),
     }
 }
 
-fn end(result: &Result<UnitOutcome, String>, kind: UnitKind) -> End {
+fn end(result: &Result<UnitOutcome, GivenUp>, kind: UnitKind) -> End {
     let done = match result {
         Ok(done) => done,
-        Err(why) => return End::Failed(why.clone()),
+        Err(given_up) => return End::Failed(given_up.why.clone()),
     };
     let mut finished = UnitFinished {
         root_was_listed: done.root.map(|root| root.was_listed),

@@ -15,6 +15,8 @@ pub(super) enum Attempt<'a> {
     Failed(&'a str),
     /// The holder is gone.
     Lost,
+    /// A store has forgotten the holder, as if that were gone: why.
+    Over(&'a str),
     /// The holder gave it back, or was told to let go.
     GivenBack,
 }
@@ -68,12 +70,19 @@ impl State {
         let Some(job) = self.durable.job_mut(job) else { return };
         let Some(what) = job.units.get_mut(&unit) else { return };
         what.hold = None;
+        let short = |why: &str| why.chars().take(FAILURE_CHARS_MAX).collect();
         let tried = match attempt {
             Attempt::GivenBack => None,
             Attempt::Failed(why) => {
                 what.failures += 1;
-                what.failure = why.chars().take(FAILURE_CHARS_MAX).collect();
+                what.failure = short(why);
                 Some(what.failures)
+            }
+            Attempt::Over(why) => {
+                what.losses += 1;
+                what.failure = short(why);
+                // A moment, for the store to hear of it.
+                Some(1)
             }
             Attempt::Lost => {
                 what.losses += 1;
@@ -158,6 +167,9 @@ impl State {
         if let Some(job) = self.durable.job_mut(number) {
             job.phase = Phase::Ended(ending);
             job.ended_ns = Some(now.wall_ns);
+        }
+        if ending != Ending::Cancelled {
+            self.was_read(number);
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use shardex_catalog::{ShardId, StoreId};
 
+use super::lost::Lost;
 use super::state::{Moment, State};
 use super::{Move, Refusal, Split, WorkerName, text};
 
@@ -33,6 +34,9 @@ pub(crate) struct Map {
     /// Shards that are being split in two.
     #[serde(with = "text::map", default)]
     pub(crate) splits: BTreeMap<ShardId, Split>,
+    /// Rows that are not there any more.
+    #[serde(default)]
+    pub(crate) lost: Lost,
     /// Where owners are reached.
     pub(crate) urls: BTreeMap<WorkerName, String>,
 }
@@ -138,10 +142,13 @@ impl State {
     }
 
     /// Makes a worker home if none is: the first with a ledger was taken when it reported, so any
-    /// owner will do.
+    /// owner will do. While the map is made anew, the one with the ledger may not have reported yet.
     pub(super) fn ensure_home(&mut self, now: Moment) -> bool {
         if self.durable.map.home.is_some() {
             return true;
+        }
+        if self.durable.cluster.recovering.is_some() {
+            return false;
         }
         let mut owners = self.live.workers.keys();
         let Some(home) = owners.find(|name| self.may_get_shards(name, now)).cloned() else { return false };
@@ -180,6 +187,9 @@ impl State {
         let map = self.durable.map_mut();
         let lost: Vec<_> =
             map.shards.iter().filter(|(_, owner)| *owner == worker).map(|(shard, _)| shard.clone()).collect();
+        // Without the ledger the next job removes all rows, and reads all files again.
+        let is_home = map.home.as_ref() == Some(worker);
+        let lacking = if is_home { map.shards.keys().cloned().collect() } else { lost.clone() };
         // What it was to get stays with its owner, which has not removed it yet.
         map.moves.retain(|_, known| known.to != *worker);
         lost.iter().for_each(|shard| {
@@ -192,6 +202,7 @@ impl State {
         }
         map.home_left.take_if(|left| left == worker);
         map.version += 1;
+        self.note_lost(lacking);
         self.forget_splits(&lost);
         // Without an owner alive they get one when somebody asks for them.
         match self.own(&lost, now) {

@@ -10,6 +10,7 @@ mod home_moves;
 mod hours;
 mod job;
 mod live;
+mod lost;
 mod map;
 mod mount;
 mod moves;
@@ -28,6 +29,8 @@ mod view;
 
 #[cfg(test)]
 mod home_properties;
+#[cfg(test)]
+mod lost_splits;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shardex_catalog::{Domain, SourceName};
+use shardex_catalog::{Domain, ShardId, SourceName};
 
 use super::mount::Identity;
 use super::state::{Durable, KnownSource, Moment, State};
@@ -61,8 +61,8 @@ impl Durable {
         cluster.workers.clear();
         cluster.folders.clear();
         cluster.recovering = Some(Recovering { accepts_lost });
-        let version = generation_after(self.map.version);
-        *self.map_mut() = Map { version, ..Map::default() };
+        let (version, lost) = (generation_after(self.map.version), self.map.lost.clone());
+        *self.map_mut() = Map { version, lost, ..Map::default() };
     }
 
     fn knows_no_shard(&self) -> bool {
@@ -155,6 +155,22 @@ impl State {
         self.take_home_back(now);
         if self.durable.cluster.recovering.is_some() && self.recovery_waits(now).is_none() {
             self.durable.cluster_mut().recovering = None;
+            self.give_up_unreported();
+        }
+    }
+
+    /// What was waited for in vain is lost; without a ledger all is, because it has to be read again.
+    fn give_up_unreported(&mut self) {
+        let map = &self.durable.map;
+        let ledger = map.home.as_ref().and_then(|home| self.live.workers.get(home)?.ledger.as_ref());
+        let is_there = |shard: &ShardId| map.shards.contains_key(shard);
+        let lost: Vec<_> = match ledger {
+            Some(ledger) => ledger.iter().filter(|shard| !is_there(shard)).cloned().collect(),
+            None => map.shards.keys().cloned().collect(),
+        };
+        if !lost.is_empty() {
+            self.note_lost(lost);
+            self.durable.map_mut().version += 1;
         }
     }
 

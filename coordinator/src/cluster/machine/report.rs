@@ -84,6 +84,8 @@ pub(crate) enum End {
     Finished(Finished),
     /// It was given up: why.
     Failed(String),
+    /// A store takes no more writes of it: why.
+    Over(String),
 }
 
 /// What a finished unit leaves to be known.
@@ -244,10 +246,11 @@ impl State {
                 return;
             }
             Some(End::Finished(finished)) => self.finish(job, said, finished),
-            Some(End::Failed(_)) if report.is_draining || is_stopping => {
+            Some(End::Failed(_) | End::Over(_)) if report.is_draining || is_stopping => {
                 self.let_go(job, said.unit, Attempt::GivenBack, now);
             }
             Some(End::Failed(why)) => self.let_go(job, said.unit, Attempt::Failed(why), now),
+            Some(End::Over(why)) => self.let_go(job, said.unit, Attempt::Over(why), now),
         }
         reply.dropped.push(said.unit);
     }

@@ -220,6 +220,31 @@ fn a_unit_that_kills_its_holders_is_given_up() {
 }
 
 #[test]
+fn a_unit_whose_store_has_forgotten_it_begins_anew_without_an_attempt() {
+    let (mut case, job, mut walk) = Case::walking(Options::default());
+    // As often as it may fail.
+    for losses in 1..=2 {
+        let over = told(&walk, Some(End::Over("worker b takes no writes".into())));
+        assert_eq!(case.say(&report("a", 1, vec![over])).dropped, [walk.unit]);
+        let unit = &case.state.durable.jobs[&job].units[&walk.unit];
+        assert_eq!((unit.failures, unit.losses), (0, losses));
+        case.now.elapsed += Duration::from_secs(2);
+        let again = case.say(&report("a", 1, vec![])).granted.remove(0);
+        assert!(again.unit == walk.unit && again.fence > walk.fence);
+        walk = again;
+    }
+
+    // One that is another's by now is not counted.
+    let (mut case, job, walk) = Case::walking(Options::default());
+    case.now.elapsed += LEASE * 2;
+    let taken = case.say(&report("b", 1, vec![]));
+    assert_eq!(taken.granted.iter().map(|grant| grant.unit).collect::<Vec<_>>(), [walk.unit]);
+    let late = told(&walk, Some(End::Over("worker b takes no writes".into())));
+    assert_eq!(case.say(&report("a", 1, vec![late])).dropped, [walk.unit]);
+    assert_eq!(case.state.durable.jobs[&job].units[&walk.unit].losses, 1);
+}
+
+#[test]
 fn who_drains_gives_back_without_an_attempt() {
     let (mut case, job, walk) = Case::walking(Options::default());
     let mut draining = report("a", 0, vec![told(&walk, Some(End::Failed("it was given back".into())))]);
@@ -518,4 +543,64 @@ fn only_a_job_that_has_begun_keeps_its_source_after_its_hours() {
     let day = case.submit(Options::default());
     assert_eq!(case.say(&report("a", 1, vec![])).granted.remove(0).job, day);
     assert_eq!(case.shown(night), ("waiting", "20:00 UTC".to_owned()));
+}
+
+impl Case {
+    /// Has a worker work a job over a source off, to its end.
+    fn read(&mut self, worker: &Report, source: &str) {
+        let name = SourceName::new(source).expect("a name");
+        let job = self.state.submit(Submit { sources: vec![(name.clone(), None)], ..order() }, self.now);
+        let (job, mut report) = (job.expect("a job"), worker.clone());
+        report.mounts.insert(name, mount(None, 5));
+        while self.state.durable.jobs[&job].is_open() {
+            report.units = self.say(&report).granted.iter().map(finished).collect();
+        }
+        self.say(&report);
+    }
+
+    fn lost(&self) -> Vec<&str> {
+        self.state.durable.map.lost.shards.iter().map(ShardId::as_str).collect()
+    }
+
+    /// Gives a worker up.
+    fn forget(&mut self, silent: &str, alive: &Report) {
+        self.now.elapsed += LEASE * 2;
+        self.say(alive);
+        self.state.forget_worker(&name(silent), self.now).expect("its lease is over");
+    }
+}
+
+#[test]
+fn what_was_lost_with_a_worker_is_named_until_every_source_was_read_again() {
+    let memory = Memory::default();
+    let home = holding("a", &memory, &["2019-1f/0"], Some(&[]));
+    let mut case = Case::new();
+    case.say(&home);
+    case.say(&holding("b", &memory, &["2020-1f/0", "2021-1f/0"], None));
+    case.read(&home, "north");
+    case.read(&home, "south");
+    // One that began before has read what was still there.
+    let early = case.submit(Options::default());
+    let heal = case.say(&home).granted.remove(0);
+    let version = case.state.durable.map.version;
+    case.forget("b", &Report { units: vec![told(&heal, None)], ..home.clone() });
+    assert_eq!(case.lost(), ["2020-1f/0", "2021-1f/0"]);
+    let sent = crate::cluster::convert::map_out(&case.state.durable.map);
+    assert!(sent.version > version && sent.lost == ["2020-1f/0", "2021-1f/0"]);
+    let mut report = Report { units: vec![finished(&heal)], ..home.clone() };
+    while case.state.durable.jobs[&early].is_open() {
+        report.units = case.say(&report).granted.iter().map(finished).collect();
+    }
+    assert_eq!(case.lost().len(), 2, "it began before");
+    case.read(&home, "north");
+    assert_eq!(case.lost().len(), 2, "files of the other source are not read yet");
+    let version = case.state.durable.map.version;
+    case.read(&home, "south");
+    assert_eq!(case.lost(), Vec::<&str>::new());
+    assert!(case.state.durable.map.version > version, "routers hear of it");
+
+    case.say(&holding("c", &memory, &["2022-1f/0"], None));
+    let stays = holding("c", &memory, &["2022-1f/0"], None);
+    case.forget("a", &stays);
+    assert!(case.lost().contains(&"2022-1f/0"), "without the ledger everything is read again");
 }

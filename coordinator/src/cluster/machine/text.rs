@@ -1,6 +1,6 @@
 //! How catalog types are stored: as text, whatever bytes they have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::Error as _;
 use serde::ser::SerializeMap;
@@ -66,6 +66,25 @@ pub(crate) mod map {
             .into_iter()
             .map(|(name, value)| Ok((K::parse(&name).map_err(D::Error::custom)?, value)))
             .collect()
+    }
+}
+
+/// Sets of such names.
+pub(crate) mod set {
+    use super::*;
+
+    pub(crate) fn serialize<T: Name, S: Serializer>(
+        names: &BTreeSet<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(names.iter().map(Name::text))
+    }
+
+    pub(crate) fn deserialize<'de, T: Name + Ord, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeSet<T>, D::Error> {
+        let names = Vec::<String>::deserialize(deserializer)?;
+        names.iter().map(|name| T::parse(name).map_err(D::Error::custom)).collect()
     }
 }
 
