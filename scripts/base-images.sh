@@ -19,6 +19,9 @@ make_debian() {
     # What the published image leaves out, too.
     rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/var/log/*.log \
         "$root"/usr/share/{doc,man,info,locale}/*
+    # debootstrap takes this machine's name servers and name along.
+    : >"$root/etc/resolv.conf"
+    : >"$root/etc/hostname"
     tar -C "$root" -c . | docker import --change 'CMD ["bash"]' - "$debian"
     rm -rf "$root"
 }
