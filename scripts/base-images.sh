@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes the images that deploy/Dockerfile and deploy/etcd.Dockerfile begin with, for a machine that reaches Debian's
 # packages but no registry of images: the one of Debian by debootstrap, the one of Rust from it with this machine's own
-# toolchain. What is there stays as it is. Needs root, debootstrap (Debian's package of that name), Rust and Docker.
+# toolchain and the certificates that it trusts. What is there stays as it is. Needs root, debootstrap (Debian's package
+# of that name), Rust and Docker.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,6 +19,9 @@ make_debian() {
     # What the published image leaves out, too.
     rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/var/log/*.log \
         "$root"/usr/share/{doc,man,info,locale}/*
+    # debootstrap takes this machine's name servers and name along.
+    : >"$root/etc/resolv.conf"
+    : >"$root/etc/hostname"
     tar -C "$root" -c . | docker import --change 'CMD ["bash"]' - "$debian"
     rm -rf "$root"
 }
@@ -31,16 +35,19 @@ make_rust() {
         exit 1
     fi
     mkdir "$place/context"
+    # A machine that reaches crates.io by a proxy trusts that proxy's certificate; the build must, too.
+    cp -L "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$place/context/certificates.crt"
     cat >"$place/context/Dockerfile" <<TEXT
 FROM $debian
 RUN apt-get update \\
     && apt-get install -y --no-install-recommends ca-certificates gcc libc6-dev make \\
     && rm -rf /var/lib/apt/lists/*
+COPY certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY rust /usr/local/rust
 ENV PATH=/usr/local/rust/bin:\$PATH CARGO_HOME=/usr/local/cargo
 TEXT
     # Documentation stays here.
-    tar -C "$place/context" -c Dockerfile --transform 's,^\./,rust/,' -C "$sysroot" ./bin ./lib | docker build -t "$rust" -
+    tar -C "$place/context" -c Dockerfile certificates.crt --transform 's,^\./,rust/,' -C "$sysroot" ./bin ./lib | docker build -t "$rust" -
 }
 
 has "$debian" || make_debian

@@ -22,11 +22,11 @@ make_tree "${1:-}"
 . scripts/cluster-test/operations.sh
 
 say "make cluster-up, as a newcomer does"
-up_answer="$(make --no-print-directory cluster-up | tee /dev/stderr)"
+up_answer="$(cluster_up | tee /dev/stderr)"
 check_images
 ingest_command="$(grep -m1 -o 'scripts/cluster.sh shardex job submit.*' <<<"$up_answer")"
 say "\$ $ingest_command"
-bash -c "$ingest_command"
+within 900 bash -c "$ingest_command"
 compare "the first ingest"
 check_question "$up_answer"
 
@@ -42,12 +42,12 @@ for step in "${steps[@]}"; do
 done
 
 say "make cluster-down leaves nothing, and up again works"
-make --no-print-directory cluster-down
+within 300 make --no-print-directory cluster-down
 check_nothing_left
 unset COMPOSE_FILE
-make --no-print-directory cluster-up >/dev/null
-bash -c "$ingest_command"
+cluster_up >/dev/null
+within 900 bash -c "$ingest_command"
 compare "a cluster made anew"
-make --no-print-directory cluster-down
+within 300 make --no-print-directory cluster-down
 check_nothing_left
 say "all as it should be: $checks comparisons, $SECONDS s"

@@ -56,6 +56,7 @@ health_of() {
 
 wait_until_healthy() {
     local service health until=$((SECONDS + healthy_within_seconds))
+    echo "waiting at most $healthy_within_seconds s until healthy: $*" >&2
     for service in "$@"; do
         while health="$(health_of "$service")" && [ "$health" != healthy ]; do
             if [ "$SECONDS" -gt "$until" ]; then

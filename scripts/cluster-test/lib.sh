@@ -18,21 +18,32 @@ fail() {
     exit 1
 }
 
-cluster() { scripts/cluster.sh "$@"; }
+# Runs a command that is not a function and must end: `within SECONDS COMMAND…`.
+within() {
+    local seconds="$1" code=0
+    shift
+    timeout "$seconds" "$@" </dev/null || code=$?
+    [ "$code" -ne 124 ] || fail "not done in $seconds s: $*"
+    return "$code"
+}
+
+cluster() { within 600 scripts/cluster.sh "$@"; }
+# Builds images if they are not there.
+cluster_up() { within 5400 make --no-print-directory cluster-up; }
 # As `compose ps` tells it, at a tenth of the time.
 container() {
     docker ps -aq --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME" \
         --filter "label=com.docker.compose.service=$1" --filter label=com.docker.compose.oneoff=False
 }
 # Cheaper than a container of its own; `coordinator1` or what is given must be up.
-inside() { docker exec "$(container "$1")" shardex "${@:2}"; }
+inside() { within 60 docker exec "$(container "$1")" shardex "${@:2}"; }
 
 # Waits for a command to succeed: `wait_for SECONDS WHAT COMMAND…`.
 wait_for() {
-    local until=$((SECONDS + $1)) what="$2"
+    local seconds="$1" what="$2" until=$((SECONDS + $1))
     shift 2
     until "$@"; do
-        [ "$SECONDS" -lt "$until" ] || fail "waited too long until $what"
+        [ "$SECONDS" -lt "$until" ] || fail "waited $seconds s until $what"
         sleep 0.3
     done
 }
@@ -73,17 +84,19 @@ grow() {
 }
 
 embedded() {
-    docker run --rm -v "$tree:/data:ro" -v shardex-test-embedded:/var/lib/shardex shardex \
+    within 900 docker run --rm -v "$tree:/data:ro" -v shardex-test-embedded:/var/lib/shardex shardex \
         "$@" --archive /var/lib/shardex/archive
 }
 
-# The cluster's dump is that of an embedded archive.
+dump_cluster() { cluster shardex dump --router "${ROUTER:-http://router0:7400}" >"$place/cluster.jsonl"; }
+
+# The cluster's dump is that of an embedded archive. It answers at once, or within `patience` seconds.
 compare() {
     local digests
     embedded ingest data=/data >"$place/embedded.log" 2>&1 ||
         fail "the embedded ingest: $(tail -n 3 "$place/embedded.log")"
     embedded dump >"$place/embedded.jsonl"
-    cluster shardex dump --router "${ROUTER:-http://router0:7400}" >"$place/cluster.jsonl" || fail "dump after $1"
+    wait_for "${patience:-0}" "the cluster gives a dump after $1" dump_cluster
     cmp "$place/embedded.jsonl" "$place/cluster.jsonl" >&2 || fail "after $1 the dumps differ: $place/*.jsonl"
     digests="$(sha256sum <"$place/cluster.jsonl" | cut -c 1-16)"
     checks=$((checks + 1))
@@ -97,15 +110,15 @@ check_nothing_left() {
 }
 
 remove_all() {
-    cluster down >/dev/null 2>&1 || true
+    timeout 300 scripts/cluster.sh down >/dev/null 2>&1 || true
     docker volume rm shardex-test-embedded >/dev/null 2>&1 || true
 }
 
 leave() {
     local code=$?
     if [ "$code" -ne 0 ]; then
-        cluster compose ps >&2 || true
-        cluster compose logs --tail 40 >"$place/logs" 2>&1 || true
+        timeout 60 scripts/cluster.sh compose ps >&2 || true
+        timeout 60 scripts/cluster.sh compose logs --tail 400 >"$place/logs" 2>&1 || true
         echo "FAILED (exit code $code): logs are in $place/logs" >&2
     fi
     remove_all
