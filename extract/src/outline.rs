@@ -11,7 +11,7 @@ use shardex_catalog::Tag;
 pub(crate) struct Stretch {
     /// Tag of the wanted element.
     pub(crate) tag: Tag,
-    /// Where it ends in the file.
+    /// Where it ends, bytes from the beginning of the file.
     pub(crate) end: u32,
     /// Elements seen.
     pub(crate) seen: u32,
@@ -26,9 +26,11 @@ pub(crate) struct Stretch {
 /// The stretches of a file that lie in its first bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Outline {
+    /// Its elements say their VR: bytes of the other encoding mean something else.
     pub(crate) is_explicit: bool,
-    /// Where the data set begins.
+    /// Where the data set begins, bytes from the beginning of the file.
     pub(crate) begin: u32,
+    /// In the order of the file.
     pub(crate) stretches: Vec<Stretch>,
 }
 
