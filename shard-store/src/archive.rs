@@ -285,19 +285,22 @@ impl Archive {
         self.healed.highest_fence
     }
 
-    /// Empties the write-ahead logs of ledger and registry into their files, after those of the
-    /// shards: the end of a job that was not interrupted.
+    /// Empties the write-ahead logs of shards, ledger and registry into their files, all at once: the end of a job that
+    /// was not interrupted.
     ///
     /// # Errors
     /// [`StoreError`]; nothing is lost, the logs stay.
     pub async fn truncate_logs(&self, shards: &ShardPool) -> Result<(), StoreError> {
-        shards.truncate_logs().await?;
-        // Somebody may be fetching them as they are.
-        if !moving::home_is_leaving(&self.layout) {
-            self.ledger.truncate_log().await?;
-            self.registry.truncate_log().await?;
-        }
-        self.renew_accounts().await
+        // Somebody may be fetching these as they are.
+        let is_leaving = moving::home_is_leaving(&self.layout);
+        let ledger = async { if is_leaving { Ok(()) } else { self.ledger.truncate_log().await } };
+        let registry = async { if is_leaving { Ok(()) } else { self.registry.truncate_log().await } };
+        let accounts = async {
+            shards.truncate_logs().await?;
+            self.renew_accounts().await
+        };
+        let (accounts, ledger, registry) = tokio::join!(accounts, ledger, registry);
+        accounts.and(ledger).and(registry)
     }
 
     /// Takes the accounts of shards that have changed, for queries to come.
@@ -307,12 +310,7 @@ impl Archive {
         if stale.is_empty() {
             return Ok(());
         }
-        let renewed = tokio::task::spawn_blocking(move || {
-            // A file that was written just now cannot be accounted for.
-            std::thread::park_timeout(account::SETTLES);
-            account::renew(&layout, &stale);
-        });
-        let renewed = renewed.await;
+        let renewed = tokio::task::spawn_blocking(move || account::renew(&layout, &stale)).await;
         renewed.map_err(|_| StoreError::Closed)
     }
 }

@@ -63,10 +63,15 @@ impl ShardPool {
     /// # Errors
     /// [`StoreError`] of the first that could not be emptied; its log stays, and nothing is lost.
     pub async fn truncate_logs(&self) -> Result<(), StoreError> {
+        let mut emptied = Vec::new();
         for thread in &self.threads {
-            thread
-                .call(|shards| shards.open.values().try_for_each(|(_, shard)| shard.truncate_log()))
-                .await?;
+            let empty = |shards: &mut OpenShards| {
+                shards.open.values().try_for_each(|(_, shard)| shard.truncate_log())
+            };
+            emptied.push(thread.begin(empty).await?);
+        }
+        for answer in emptied {
+            answer.wait().await?;
         }
         Ok(())
     }

@@ -16,6 +16,19 @@ pub(crate) struct Owner<S> {
     thread: Option<JoinHandle<()>>,
 }
 
+/// What a job is going to answer.
+pub(crate) struct Answer<T>(oneshot::Receiver<Result<T, StoreError>>);
+
+impl<T> Answer<T> {
+    /// Waits for it.
+    ///
+    /// # Cancel safety
+    /// Dropped, the job runs all the same.
+    pub(crate) async fn wait(self) -> Result<T, StoreError> {
+        self.0.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
 impl<S: Send + 'static> Owner<S> {
     /// Starts the thread.
     ///
@@ -39,6 +52,17 @@ impl<S: Send + 'static> Owner<S> {
         &self,
         job: impl FnOnce(&mut S) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.begin(job).await?.wait().await
+    }
+
+    /// Has a job run on the thread once its turn comes.
+    ///
+    /// # Cancel safety
+    /// Dropped, the job may or may not run.
+    pub(crate) async fn begin<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut S) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<Answer<T>, StoreError> {
         let (answer, answered) = oneshot::channel();
         let job: Job<S> = Box::new(move |state| {
             // The caller may have gone; then nobody wants the answer.
@@ -46,7 +70,7 @@ impl<S: Send + 'static> Owner<S> {
         });
         let jobs = self.jobs.as_ref().ok_or(StoreError::Closed)?;
         jobs.send(job).await.map_err(|_| StoreError::Closed)?;
-        answered.await.map_err(|_| StoreError::Closed)?
+        Ok(Answer(answered))
     }
 }
 

@@ -390,6 +390,15 @@ impl Cluster {
         self.add_worker_with(&coordinators, &[])
     }
 
+    /// Starts a worker that owns and does not read.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn add_owner(&mut self) -> Result<()> {
+        let coordinators = self.coordinator_urls();
+        self.start_worker("127.0.0.1:0", &coordinators, &[])
+    }
+
     /// Starts a worker that knows the coordinators by these URLs, with further options.
     ///
     /// # Errors
@@ -403,13 +412,17 @@ impl Cluster {
     /// # Errors
     /// If it does not start.
     pub fn add_worker_at(&mut self, listen: &str, coordinators: &str, more: &[&str]) -> Result<()> {
+        let source = format!("s={}", self.source.display());
+        self.start_worker(listen, coordinators, &[&["--source", &source], more].concat())
+    }
+
+    fn start_worker(&mut self, listen: &str, coordinators: &str, more: &[&str]) -> Result<()> {
         let number = self.workers.len();
         let options = [
             ("--name", format!("w{number}")),
             ("--listen", listen.to_owned()),
             ("--coordinator", coordinators.to_owned()),
             ("--store", self.store(number).display().to_string()),
-            ("--source", format!("s={}", self.source.display())),
         ];
         let options = options.into_iter().flat_map(|(name, value)| [name.to_owned(), value]);
         let more = more.iter().map(|option| (*option).to_owned());

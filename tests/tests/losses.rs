@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 use shardex_tests::cluster::{Cluster, Etcd, wait_for};
-use shardex_tests::{Random, Shardex, change_tree, skip, write_tree};
+use shardex_tests::{Random, Shardex, change_tree, skip, write_series, write_tree};
 use tempfile::TempDir;
 
 /// Files and studies of the tree as it is written.
@@ -53,6 +53,10 @@ impl Place {
     fn begin(&mut self) -> Result<()> {
         self.cluster.add_worker()?;
         self.cluster.add_worker()?;
+        self.read_all()
+    }
+
+    fn read_all(&mut self) -> Result<()> {
         self.cluster.add_router()?;
         let order = ["job", "submit", &format!("s@{DOMAIN}"), "--watch"];
         let answer = self.cluster.operate(&order)?;
@@ -110,6 +114,13 @@ impl Place {
     fn shards(&self) -> Result<Vec<serde_json::Value>> {
         let answer = self.cluster.operate(&["shards", "list", "--json"])?;
         serde_json::from_str(&answer.out).with_context(|| answer.err)
+    }
+
+    /// The worker that has ledger and registry, or the other one.
+    fn home(&self, is_home: bool) -> Result<usize> {
+        let answer = self.cluster.operate(&["workers", "list", "--json"])?;
+        let workers: Vec<serde_json::Value> = serde_json::from_str(&answer.out)?;
+        workers.iter().position(|worker| worker["is_home"] == is_home).context("a worker")
     }
 
     /// Gives both workers something to own.
@@ -236,11 +247,9 @@ fn lose_disk(of_home: bool) -> Result<()> {
     let mut place = Place::small()?;
     for round in 0..2 {
         place.even_out()?;
-        let answer = place.cluster.operate(&["workers", "list", "--json"])?;
-        let workers: Vec<serde_json::Value> = serde_json::from_str(&answer.out)?;
-        let victim = workers.iter().position(|worker| worker["is_home"] == of_home).context("a victim")?;
+        let victim = place.home(of_home)?;
         let (name, store) = (format!("w{victim}"), place.cluster.store(victim));
-        assert!(workers[victim]["shards"].as_u64() > Some(0), "it owns something: {workers:?}");
+        assert!(place.shards()?.iter().any(|shard| shard["owner"] == *name), "it owns something");
         if round == 0 {
             place.cluster.workers[victim].kill()?;
             empty(&store)?;
@@ -286,13 +295,81 @@ fn a_home_whose_disk_is_lost_is_named_and_filled_again() -> Result<()> {
     lose_disk(true)
 }
 
+/// What a job has read is gone with the ledger, and so are files of it: nothing of them may stay.
+#[test]
+fn a_job_that_loses_its_home_begins_anew() -> Result<()> {
+    let mut place = Place::small()?;
+    place.even_out()?;
+    let tree = place.tree();
+    let late = |n: u32| tree.join(format!("late{n}"));
+    for n in 0..24 {
+        write_series(&late(n), 60 + n % 4, 600 + n / 3, n, 60)?;
+    }
+    let home = place.home(true)?;
+    let job = place.cluster.submit(&["--files-per-second", "100"])?;
+    wait_for("half of them are read", || {
+        Ok(place.cluster.job(job)?["totals"]["opened"].as_u64() > Some(700))
+    })?;
+    place.cluster.workers[home].kill()?;
+    empty(&place.cluster.store(home))?;
+    for n in 0..22 {
+        std::fs::remove_dir_all(late(n))?;
+    }
+    wait_for("it may be forgotten", || {
+        Ok(place.cluster.operate(&["workers", "forget", &format!("w{home}")])?.code == Some(0))
+    })?;
+    place.cluster.workers[home].restart()?;
+    let ended = place.cluster.wait(job)?;
+    assert_eq!(
+        (&ended["state"], &ended["totals"]["files"]),
+        (&"complete".into(), &(ALL.0 + 2 * 60).into()),
+        "{ended}"
+    );
+    place.check()?;
+    assert_eq!(place.ingest()?, 0);
+    Ok(())
+}
+
+/// Files of a directory are read, removed and left alone while the shard is lost in which the rest of it lies.
+#[test]
+fn what_an_owner_loses_in_a_job_is_read_again() -> Result<()> {
+    let mut place = Place::new()?;
+    let state = place.folder.path().join("state");
+    place.cluster.add_coordinator(&["--state", &state.to_string_lossy()])?;
+    place.cluster.add_worker()?;
+    place.read_all()?;
+    place.cluster.add_owner()?;
+    place.even_out()?;
+    for n in 0..24 {
+        let folder = place.tree().join(format!("p{}/s{n}", n % 4));
+        let file = |number: u32| folder.join(format!("im{number:05}.dcm"));
+        for number in 1..=20 {
+            std::fs::write(file(number), std::fs::read(file(number + 1))?)?;
+        }
+        std::fs::remove_file(file(50))?;
+    }
+    let job = place.cluster.submit(&["--files-per-second", "100", "--accept-deletions"])?;
+    wait_for("a third is read", || Ok(place.cluster.job(job)?["totals"]["opened"].as_u64() > Some(160)))?;
+    place.cluster.workers[1].kill()?;
+    empty(&place.cluster.store(1))?;
+    wait_for("it may be forgotten", || {
+        Ok(place.cluster.operate(&["workers", "forget", "w1"])?.code == Some(0))
+    })?;
+    place.cluster.workers[1].restart()?;
+    let ended = place.cluster.wait(job)?;
+    assert_eq!(ended["state"], "complete", "{ended}");
+    // By that job or by the next.
+    place.ingest()?;
+    place.check()?;
+    assert_eq!(place.ingest()?, 0);
+    Ok(())
+}
+
 #[test]
 fn what_was_lost_with_a_worker_is_missed_until_it_was_read_again() -> Result<()> {
     let mut place = Place::small()?;
     place.even_out()?;
-    let workers: Vec<serde_json::Value> =
-        serde_json::from_str(&place.cluster.operate(&["workers", "list", "--json"])?.out)?;
-    let victim = workers.iter().position(|worker| worker["is_home"] == false).context("a victim")?;
+    let victim = place.home(false)?;
     let owner = format!("w{victim}");
     let shards = place.shards()?;
     let lost = shards.iter().find(|shard| shard["owner"] == *owner).context("it owns something")?;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use shardex_catalog::ShardId;
 use shardex_seams::StoreError;
 
 /// An ingest ended early. Everything that was recorded before stays valid; the same command goes on.
@@ -10,6 +11,12 @@ pub enum Error {
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A shard is another one than when this began: it was lost, and given up.
+    #[error("shard `{shard}` was lost while this ran: what it had is read again from the beginning")]
+    ShardLost {
+        /// The shard.
+        shard: ShardId,
+    },
     /// The root of a source cannot be opened. Nothing of the source was changed.
     #[error("source root `{}` cannot be opened: {source}; is it mounted?", path.display())]
     Root {
@@ -27,10 +34,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether a store takes no more writes of the unit, which is at no fault: it may begin anew.
+    /// Whether the unit is at no fault and may begin anew: a store takes no more writes of it, or has lost what it rests on.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        matches!(self, Self::Store(StoreError::Over { .. } | StoreError::Fenced { .. }))
+        matches!(
+            self,
+            Self::Store(StoreError::Over { .. } | StoreError::Fenced { .. }) | Self::ShardLost { .. }
+        )
     }
 
     /// What may be told to a coordinator: as the text, without paths of this machine.
@@ -41,7 +51,7 @@ impl Error {
             Self::Root { source, .. } => {
                 format!("the source's root cannot be opened ({source}): is it mounted?")
             }
-            Self::FileList(_) | Self::Thread(_) => self.to_string(),
+            Self::ShardLost { .. } | Self::FileList(_) | Self::Thread(_) => self.to_string(),
         }
     }
 }

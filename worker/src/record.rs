@@ -94,14 +94,16 @@ pub(crate) fn build(
     DirectoryRecord { extract_version, entries, children, claims }
 }
 
-/// Lets a record rest on the batches that removed rows from these shards, too.
+/// Lets a record rest on the batches that removed rows from these shards, too. Where it rests on rows that its shard has
+/// lost, these are still to be read, whatever was removed.
 pub(crate) fn rest_on(
     record: &mut DirectoryRecord,
     shards: &BTreeSet<ShardId>,
     removed: &BTreeMap<ShardId, Applied>,
 ) {
     for shard in shards {
-        if let Some(applied) = removed.get(shard) {
+        let is_unmet = record.claims.iter().any(|claim| claim.shard == *shard && claim.is_unmet());
+        if let Some(applied) = removed.get(shard).filter(|_| !is_unmet) {
             record.claims.retain(|claim| claim.shard != *shard);
             record.claims.push(Claim { shard: shard.clone(), applied: *applied });
         }
@@ -126,6 +128,20 @@ mod tests {
             missing: false,
             detail: None,
         }
+    }
+
+    #[test]
+    fn a_removal_does_not_make_up_for_lost_rows() {
+        let shard = |name: &str| ShardId::new(name).expect("an id");
+        let claim = |name: &str, sequence| Claim {
+            shard: shard(name),
+            applied: Applied { incarnation: shardex_catalog::Incarnation(7), sequence },
+        };
+        let claims = vec![Claim::unmet(shard("p/0")), claim("p/1", 1)];
+        let mut record = DirectoryRecord { claims, ..DirectoryRecord::default() };
+        let removed = ["p/0", "p/1", "p/2"].map(|name| (shard(name), claim(name, 2).applied)).into();
+        rest_on(&mut record, &["p/0", "p/1", "p/2", "p/3"].map(shard).into(), &removed);
+        assert_eq!(record.claims, [Claim::unmet(shard("p/0")), claim("p/1", 2), claim("p/2", 2)]);
     }
 
     #[test]

@@ -67,6 +67,10 @@ pub(crate) struct Sequencer {
     in_flight_bytes: usize,
     busy: BTreeSet<ShardId>,
     dirty: BTreeSet<ShardId>,
+    /// Where shards were heard to stand last.
+    heard: HashMap<ShardId, Applied>,
+    /// Shards whose life is another one than was known, with where they stood in that.
+    doubtful: BTreeMap<ShardId, Applied>,
     finished: Vec<u64>,
     finished_entries: usize,
     changes: Vec<LedgerChange>,
@@ -91,6 +95,8 @@ impl Sequencer {
             in_flight_bytes: 0,
             busy: BTreeSet::new(),
             dirty: BTreeSet::new(),
+            heard: HashMap::new(),
+            doubtful: BTreeMap::new(),
             finished: Vec::new(),
             finished_entries: 0,
             changes: Vec::new(),
@@ -176,11 +182,31 @@ impl Sequencer {
             changes.extend(self.positions().await?);
         }
         if !changes.is_empty() && !self.shared.settings.dry_run {
-            self.stores.ledger.commit(changes).await?;
+            self.commit(changes).await?;
         }
         self.routes.trim();
         self.last_barrier = self.stores.clock.elapsed();
         Ok(())
+    }
+
+    /// Records what rests on shards as they were known when this began. None of them may have been lost since: what is
+    /// written into the one in its place would stand for rows that are not there.
+    pub(crate) async fn commit(&mut self, changes: Vec<LedgerChange>) -> Result<(), Error> {
+        for (shard, known) in std::mem::take(&mut self.doubtful) {
+            if !self.stores.shards.history(shard.clone()).await?.contains(known) {
+                return Err(Error::ShardLost { shard });
+            }
+        }
+        Ok(self.stores.ledger.commit(changes).await?)
+    }
+
+    /// Notes where a shard stands.
+    pub(crate) fn hear(&mut self, shard: &ShardId, stands: Applied) {
+        let before = self.heard.insert(shard.clone(), stands);
+        let known = before.or_else(|| self.shared.histories.get(shard)?.last());
+        if let Some(known) = known.filter(|known| known.incarnation != stands.incarnation) {
+            self.doubtful.entry(shard.clone()).or_insert(known);
+        }
     }
 
     /// Applies removals and makes them durable: the sweep's way to shards. Returns the last batch of
@@ -202,6 +228,7 @@ impl Sequencer {
                 self.dirty.insert(shard.clone());
                 match result {
                     Ok(batch) => {
+                        self.hear(&shard, batch);
                         applied.insert(shard.clone(), batch);
                     }
                     Err(error) => {
@@ -316,6 +343,7 @@ impl Sequencer {
         self.in_flight_bytes -= sent.bytes;
         match sent.result {
             Ok(applied) => {
+                self.hear(&sent.shard, applied);
                 let mut last = None;
                 for number in sent.rows {
                     let Some(open) = self.parts.get_mut(&number) else { continue };

@@ -82,6 +82,7 @@ impl Sequencer {
                 }
             }
             if has_orphans && let Some(last) = self.stores.shards.history(shard.clone()).await?.last() {
+                self.hear(&shard, last);
                 found.positions.push((shard, last));
             }
         }
@@ -131,7 +132,7 @@ impl Sequencer {
                 break;
             }
             changes.extend(self.positions().await?);
-            self.stores.ledger.commit(changes).await?;
+            self.commit(changes).await?;
         }
         Ok(())
     }
@@ -242,7 +243,7 @@ impl Sequencer {
             let changes = changes
                 .map(|(range, record)| LedgerChange::Replace { range, record, keep_open: false })
                 .collect();
-            self.stores.ledger.commit(changes).await?;
+            self.commit(changes).await?;
             after = Some(last);
         }
     }

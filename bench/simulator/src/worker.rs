@@ -195,5 +195,5 @@ fn report(unit: u64, fence: u64, held: &Held) -> UnitReport {
     }
     let finished = UnitFinished { root_was_listed: held.is_first.then_some(true), ..UnitFinished::default() };
     let end = held.has_ended.then_some(End::Finished(finished));
-    UnitReport { unit, fence, totals: Some(totals), set_aside, end }
+    UnitReport { unit, fence, totals: Some(totals), set_aside, end, begins_anew: false }
 }

@@ -9,13 +9,13 @@ mod encode;
 mod values;
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rusqlite::Connection;
 use shardex_catalog::{ATTRIBUTES, Level, Predicate, ShardId, dicom_metadata_name};
@@ -27,11 +27,9 @@ use crate::schema::SHARD;
 use crate::{private, sqlite};
 use values::Values;
 
-/// A file that changed less than this before it was looked at may have changed again since, at the same time as file
-/// systems tell it: the kernel's clock for them ticks every 1 to 10 ms.
-const SETTLED_NS: i128 = 50_000_000;
-/// Longer than that.
-pub(crate) const SETTLES: Duration = Duration::from_millis(60);
+/// A file that changed less than this before it was looked at may change again at the same time as file systems tell it:
+/// the kernel's clock for them ticks every 1 to 10 ms.
+const SETTLED: Duration = Duration::from_millis(50);
 
 /// What tells one state of a shard's file from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,8 +127,8 @@ pub(crate) fn stale(layout: &Layout) -> io::Result<Vec<ShardId>> {
     Ok(stale)
 }
 
-/// Takes the accounts of shards anew, several at once. A shard that was written just now, has something in its log, or
-/// cannot be read, gets none.
+/// Takes the accounts of shards anew, several at once. A shard that has something in its log, or cannot be read, gets
+/// none.
 pub(crate) fn renew(layout: &Layout, shards: &[ShardId]) {
     let next = AtomicUsize::new(0);
     let work = || {
@@ -154,13 +152,24 @@ fn renew_one(layout: &Layout, shard: &ShardId) -> Result<(), StoreError> {
     let new = path.with_extension("account-new");
     remove(&new).and_then(|()| private::create_file(&new)).map_err(failed)?;
     // The time as the file system tells it.
-    let now_ns = mtime_ns(&fs::metadata(&new).map_err(failed)?);
-    let stamp = stamp_of(&main).map_err(failed)?.filter(|stamp| stamp.mtime_ns + SETTLED_NS <= now_ns);
+    let now = fs::metadata(&new).and_then(|new| new.modified()).map_err(failed)?;
+    settle(&main, now).map_err(failed)?;
+    let stamp = stamp_of(&main).map_err(failed)?;
     let connection = sqlite::open_tidy_reader(&main, &SHARD)?;
     let (Some(stamp), Some(connection)) = (stamp, connection) else { return remove(&new).map_err(failed) };
     let account = Account::take(&connection, stamp).map_err(|error| store_error(&main, error))?;
     // Not synced: what a power cut leaves of it is told by its digest.
     fs::write(&new, encode::encode(&account)).and_then(|()| fs::rename(&new, &path)).map_err(failed)
+}
+
+/// Has a file that was written just now say that it was a moment before: whatever is written to it from now on tells
+/// another time.
+fn settle(path: &Path, now: SystemTime) -> io::Result<()> {
+    let settled = now - SETTLED;
+    if fs::metadata(path)?.modified()? > settled {
+        File::options().write(true).open(path)?.set_modified(settled)?;
+    }
+    Ok(())
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -246,9 +255,11 @@ mod tests {
         assert_eq!(excludes(&between("20200101", "20200131")), Some(false));
         add(&connection, "B", "20210101");
         renew(&layout, &[shard()]);
-        assert_eq!(excludes(&equals("PatientID", "B")), None, "it was written just now");
-        renew_settled(&layout, 2000);
         assert_eq!(excludes(&equals("PatientID", "B")), Some(false));
+        add(&connection, "D", "20210101");
+        assert_eq!(excludes(&equals("PatientID", "D")), None, "it was written at the same time");
+        renew_settled(&layout, 2000);
+        assert_eq!(excludes(&equals("PatientID", "D")), Some(false));
         let sql = "UPDATE study_header SET \"PatientID\" = 'C' WHERE \"PatientID\" = 'B'";
         connection.execute(sql, []).expect("updated");
         assert_eq!(excludes(&equals("PatientID", "C")), None, "something is in the log");

@@ -180,8 +180,6 @@ impl Archive {
         decided(&layout, shard)?;
         place_decided(&layout)?;
         relabel_placed(&layout, &settings)?;
-        // A file that was written just now cannot be accounted for.
-        std::thread::park_timeout(account::SETTLES);
         account::renew(&layout, &[split.from.clone(), split.to.clone()]);
         Ok((split, built))
     }

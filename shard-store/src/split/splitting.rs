@@ -102,8 +102,6 @@ impl Splitting {
         }
         let layout = self.layout.clone();
         let renewed = tokio::task::spawn_blocking(move || {
-            // A file that was written just now cannot be accounted for.
-            std::thread::park_timeout(account::SETTLES);
             account::renew(&layout, &[split.from, split.to]);
         });
         renewed.await.map_err(|_| StoreError::Closed)

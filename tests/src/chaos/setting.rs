@@ -13,7 +13,7 @@ pub struct Settings {
     pub cut: Duration,
     /// How long etcd has no quorum (`CHAOS_NO_QUORUM_SECONDS`).
     pub no_quorum: Duration,
-    /// The seed (`SHARDEX_TEST_SEED`).
+    /// The seed (`SHARDEX_TEST_SEED`). With `CHAOS_KEEP` the folder of a run that ended wrong stays.
     pub seed: u64,
 }
 

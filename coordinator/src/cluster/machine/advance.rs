@@ -120,6 +120,10 @@ impl State {
             }
             return;
         }
+        if job.rests_on_lost(&self.durable.cluster) {
+            self.begin_anew(number);
+            return;
+        }
         if job.is_healing() {
             if job.units.is_empty() {
                 self.end_job(number, Ending::Incomplete, now);
@@ -141,6 +145,21 @@ impl State {
         }
         if let Some(ending) = self.durable.jobs.get(&number).and_then(|job| ending(job)) {
             self.end_job(number, ending, now);
+        }
+    }
+
+    /// Has a job compare the shards with the new ledger and read everything again, once nobody works on it any more: what
+    /// its units recorded is gone, and rows that they would have removed are no longer known.
+    fn begin_anew(&mut self, number: u64) {
+        let Some(job) = self.durable.jobs.get(&number) else { return };
+        if job.units.values().any(|unit| unit.hold.is_some()) {
+            return;
+        }
+        let old: Vec<_> = job.units.keys().chain(job.dead.keys()).copied().collect();
+        old.into_iter().for_each(|unit| self.live.forget(unit));
+        let heal = self.durable.next_unit();
+        if let Some(job) = self.durable.job_mut(number) {
+            job.begin_anew(heal);
         }
     }
 

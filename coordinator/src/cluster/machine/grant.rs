@@ -51,7 +51,8 @@ impl State {
     fn next_unit_for(&mut self, worker: &WorkerName, now: Moment) -> Option<(u64, u64)> {
         let live = self.live.workers.get(worker).filter(|live| !live.is_draining)?.clone();
         let cluster = &self.durable.cluster;
-        if cluster.drained.contains(worker) || cluster.recovering.is_some() || self.splits_pause() {
+        let all_wait = cluster.recovering.is_some() || self.splits_pause() || self.lost_units_are_held();
+        if all_wait || cluster.drained.contains(worker) {
             return None;
         }
         for number in self.durable.open_jobs() {

@@ -112,24 +112,18 @@ impl Map {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use shardex_catalog::ShardId;
 
-    use super::super::state::{Durable, Limits};
+    use super::super::support::{LEASE, begun, name, report};
     use super::super::{Arrived, Holdings};
     use super::*;
-
-    const LEASE: Duration = Duration::from_secs(15);
 
     struct Case {
         state: State,
         now: Moment,
-    }
-
-    fn name(text: &str) -> WorkerName {
-        WorkerName::new(text).expect("a name")
     }
 
     fn shard() -> ShardId {
@@ -139,12 +133,8 @@ mod tests {
     impl Case {
         /// Worker `a` is home, `b` has a shard, `c` has nothing.
         fn new() -> Self {
-            let (failures_max, losses_max, ended_max, open_max) = (2, 3, 2, 5);
-            let schema_digest = Vec::new();
-            let limits =
-                Limits { lease: LEASE, failures_max, losses_max, ended_max, open_max, schema_digest };
-            let now = Moment::default();
-            let mut case = Self { state: State::begin(Durable::default(), limits, None, now), now };
+            let (state, now) = begun();
+            let mut case = Self { state, now };
             case.say("a", |holdings| holdings.is_home = true);
             case.say("b", |holdings| holdings.shards = BTreeMap::from([(shard(), 9 << 20)]));
             case.say("c", |_| ());
@@ -165,19 +155,7 @@ mod tests {
         ) -> Result<(), Refusal> {
             let mut holdings = Holdings::default();
             change(&mut holdings);
-            let report = Report {
-                worker: name(worker),
-                session: 1,
-                url: format!("http://{worker}"),
-                mounts: BTreeMap::new(),
-                holdings: Some(holdings),
-                free_slots: 0,
-                units: Vec::new(),
-                is_draining: false,
-                map_version,
-                schema_digest: Vec::new(),
-                suspects: BTreeSet::new(),
-            };
+            let report = Report { map_version, holdings: Some(holdings), ..report(worker, 0, Vec::new()) };
             self.state.report(&report, self.now).map(drop)
         }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use shardex_catalog::{Domain, SourceName, TimeWindow};
 
-use super::{Task, Totals, Unit, hours, text};
+use super::{Cluster, Task, Totals, Unit, hours, text};
 
 /// What a job does with what it finds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +74,21 @@ pub(crate) struct JobSource {
     /// Of finished units.
     #[serde(default)]
     pub(crate) totals: Totals,
+}
+
+impl JobSource {
+    /// One of which nothing is known yet.
+    pub(super) fn waiting(name: SourceName, domain: Domain) -> Self {
+        Self {
+            name,
+            domain,
+            stage: Stage::Waiting,
+            root_was_listed: false,
+            root_is_empty: false,
+            identity_changed: false,
+            totals: Totals::default(),
+        }
+    }
 }
 
 /// How a job ended.
@@ -178,6 +193,25 @@ impl Job {
         walks
             .filter(|(_, unit)| unit.hold.as_ref().is_some_and(|hold| !hold.is_stopping))
             .map(|(n, unit)| (*n, unit))
+    }
+
+    /// Whether it began with a ledger that is lost.
+    pub(crate) fn rests_on_lost(&self, cluster: &Cluster) -> bool {
+        self.is_open() && self.fence.is_some_and(|fence| fence <= cluster.ledger_lost)
+    }
+
+    /// Goes back to where it stood before its first unit was given out.
+    pub(super) fn begin_anew(&mut self, heal: u64) {
+        for source in &mut self.sources {
+            let (name, domain) = (source.name.clone(), source.domain.clone());
+            *source = JobSource::waiting(name, domain);
+        }
+        self.fence = None;
+        self.totals = Totals::default();
+        self.units = BTreeMap::from([(heal, Unit::new(Task::Heal))]);
+        self.dead.clear();
+        self.held.clear();
+        self.unreadable_directories = 0;
     }
 
     /// Whether the shards were not compared with the ledger yet.

@@ -36,6 +36,28 @@ impl State {
         (lost.sources, lost.since) = (sources, since);
     }
 
+    /// Has every job that has begun begin anew. Nobody goes on sending rows by claims of the registry that is gone, and
+    /// nobody records in an empty ledger without a look at the rows that lie in the shards.
+    pub(super) fn ledger_is_lost(&mut self) {
+        let cluster = self.durable.cluster_mut();
+        cluster.ledger_lost = cluster.last_fence;
+        self.stop_all_units();
+    }
+
+    /// Whether somebody still holds a unit that was given out before the ledger was lost. No other is given out until all
+    /// have let go: what they send is marked in no ledger, so that it has to come before a heal looks. (A store lets a
+    /// unit begin once it has ended all that were held before.)
+    pub(super) fn lost_units_are_held(&self) -> bool {
+        let lost = self.durable.cluster.ledger_lost;
+        let mut holds = self
+            .durable
+            .jobs
+            .values()
+            .flat_map(|job| job.units.values())
+            .filter_map(|unit| unit.hold.as_ref());
+        lost > 0 && holds.any(|hold| hold.fence <= lost)
+    }
+
     /// Takes note of a job that has ended: every file of its sources was read again that lacked its rows.
     pub(super) fn was_read(&mut self, job: u64) {
         let lost = &self.durable.map.lost;

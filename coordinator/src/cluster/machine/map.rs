@@ -175,8 +175,7 @@ impl State {
         }
         self.release_all(worker, now);
         if self.durable.map.home.as_ref() == Some(worker) {
-            // Nobody sends rows by a claim of the registry that is gone: all begin anew.
-            self.stop_all_units();
+            self.ledger_is_lost();
         }
         self.live.workers.remove(worker);
         let cluster = self.durable.cluster_mut();

@@ -34,6 +34,8 @@ mod lost_splits;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod support;
+#[cfg(test)]
 mod tests;
 
 pub(super) use grant::Grant;

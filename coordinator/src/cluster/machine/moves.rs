@@ -298,19 +298,13 @@ mod tests {
     use std::collections::BTreeSet;
     use std::time::Duration;
 
-    use super::super::state::{Durable, Limits};
+    use super::super::support::{LEASE, begun, name, report};
     use super::super::{Holdings, Map};
     use super::*;
-
-    const LEASE: Duration = Duration::from_secs(15);
 
     struct Case {
         state: State,
         now: Moment,
-    }
-
-    fn name(text: &str) -> WorkerName {
-        WorkerName::new(text).expect("a name")
     }
 
     fn shard(number: u64) -> ShardId {
@@ -320,16 +314,8 @@ mod tests {
     impl Case {
         /// Worker `a` owns two shards, `b` none; `home` has ledger and registry.
         fn new() -> Self {
-            let limits = Limits {
-                lease: LEASE,
-                failures_max: 2,
-                losses_max: 3,
-                ended_max: 2,
-                open_max: 5,
-                schema_digest: Vec::new(),
-            };
-            let now = Moment::default();
-            let mut case = Self { state: State::begin(Durable::default(), limits, None, now), now };
+            let (state, now) = begun();
+            let mut case = Self { state, now };
             case.say_with("home", |holdings| holdings.is_home = true);
             case.say_with("a", |holdings| holdings.shards = (0..2).map(|n| (shard(n), 100)).collect());
             case.say("b");
@@ -355,19 +341,8 @@ mod tests {
         ) -> u64 {
             let mut holdings = Holdings::default();
             change(&mut holdings);
-            let report = Report {
-                worker: name(worker),
-                session,
-                url: format!("http://{worker}"),
-                mounts: BTreeMap::new(),
-                holdings: Some(holdings),
-                free_slots: 0,
-                units: Vec::new(),
-                is_draining: false,
-                map_version,
-                schema_digest: Vec::new(),
-                suspects: BTreeSet::new(),
-            };
+            let report =
+                Report { session, map_version, holdings: Some(holdings), ..report(worker, 0, Vec::new()) };
             self.state.report(&report, self.now).expect("taken");
             self.map().version
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::job::{JobSource, Stage, Submit};
+use super::job::{JobSource, Submit};
 use super::mount::Identity;
 use super::state::{KnownSource, Moment, State};
 use super::{Job, Phase, Refusal, Task, Totals, Unit};
@@ -43,18 +43,7 @@ impl State {
                 (Some(known), _) => known,
                 (None, given) => given.unwrap_or_default(),
             };
-            let stage = Stage::Waiting;
-            let (root_was_listed, root_is_empty, identity_changed) = (false, false, false);
-            let totals = Totals::default();
-            sources.push(JobSource {
-                name,
-                domain,
-                stage,
-                root_was_listed,
-                root_is_empty,
-                identity_changed,
-                totals,
-            });
+            sources.push(JobSource::waiting(name, domain));
         }
         let heal = self.durable.next_unit();
         let cluster = self.durable.cluster_mut();

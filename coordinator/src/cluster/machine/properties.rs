@@ -106,12 +106,17 @@ impl World {
     }
 
     fn say(&mut self, at: usize, report: Report, is_heard: bool) {
+        self.forget_walks_of_new();
         let before = self.state.durable.clone();
         let reply = self.state.report(&report, self.now).expect("a sound report is taken");
         for grant in &reply.granted {
             assert!(
                 self.state.durable.jobs[&grant.job].is_in_hours(self.now),
                 "a unit outside of its job's hours"
+            );
+            assert!(
+                grant.job_fence > self.state.durable.cluster.ledger_lost,
+                "a job goes on with a ledger that knows nothing of it"
             );
         }
         for said in &report.units {
@@ -139,15 +144,24 @@ impl World {
         assert_eq!(durable, format!("{:?}", self.state.durable), "a replay changed something");
         assert_eq!(reply.granted, again.granted);
         self.check_grants(&reply);
+        self.forget_walks_of_new();
         self.workers[at].last = Some(report);
         if is_heard {
             self.hear(at, &reply);
         }
     }
 
+    /// What a job has walked does not count once it begins anew.
+    fn forget_walks_of_new(&mut self) {
+        let jobs = &self.state.durable.jobs;
+        self.finished.retain(|(job, ..)| jobs.get(job).is_some_and(|job| !job.is_healing()));
+    }
+
     fn check_grants(&mut self, reply: &Reply) {
+        let is_lost = self.state.lost_units_are_held();
         for grant in &reply.granted {
             assert!(grant.job_fence <= grant.fence);
+            assert!(!is_lost, "a unit that writes by a lost ledger may run beside");
             if self.fences.insert((grant.unit, grant.fence)) {
                 assert!(grant.fence > self.highest_fence, "a fence did not grow");
                 self.highest_fence = grant.fence;

@@ -161,6 +161,9 @@ impl State {
 
     /// What was waited for in vain is lost; without a ledger all is, because it has to be read again.
     fn give_up_unreported(&mut self) {
+        if self.durable.map.home.is_none() {
+            self.ledger_is_lost();
+        }
         let map = &self.durable.map;
         let ledger = map.home.as_ref().and_then(|home| self.live.workers.get(home)?.ledger.as_ref());
         let is_there = |shard: &ShardId| map.shards.contains_key(shard);

@@ -246,22 +246,16 @@ impl SplitStage {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use super::super::state::{Durable, Limits};
+    use super::super::support::{LEASE, begun, name, report};
     use super::super::{Holdings, Submit};
     use super::*;
-
-    const LEASE: Duration = Duration::from_secs(15);
 
     struct Case {
         state: State,
         now: Moment,
-    }
-
-    fn name(text: &str) -> WorkerName {
-        WorkerName::new(text).expect("a name")
     }
 
     fn shard(bucket: &str) -> ShardId {
@@ -271,16 +265,8 @@ mod tests {
     impl Case {
         /// Worker `a` owns a shard, `b` none; `home` has ledger and registry.
         fn new() -> Self {
-            let limits = Limits {
-                lease: LEASE,
-                failures_max: 2,
-                losses_max: 3,
-                ended_max: 2,
-                open_max: 5,
-                schema_digest: Vec::new(),
-            };
-            let now = Moment::default();
-            let mut case = Self { state: State::begin(Durable::default(), limits, None, now), now };
+            let (state, now) = begun();
+            let mut case = Self { state, now };
             case.say("home", |holdings| holdings.is_home = true);
             case.say("a", |holdings| holdings.shards = BTreeMap::from([(shard("0"), 100)]));
             case.say("b", |_| ());
@@ -291,19 +277,8 @@ mod tests {
         fn say(&mut self, worker: &str, change: impl FnOnce(&mut Holdings)) {
             let mut holdings = Holdings::default();
             change(&mut holdings);
-            let report = Report {
-                worker: name(worker),
-                session: 1,
-                url: format!("http://{worker}"),
-                mounts: BTreeMap::new(),
-                holdings: Some(holdings),
-                free_slots: 1,
-                units: Vec::new(),
-                is_draining: false,
-                map_version: self.state.durable.map.version,
-                schema_digest: Vec::new(),
-                suspects: BTreeSet::new(),
-            };
+            let map_version = self.state.durable.map.version;
+            let report = Report { map_version, holdings: Some(holdings), ..report(worker, 1, Vec::new()) };
             self.state.report(&report, self.now).expect("taken");
         }
 

@@ -79,6 +79,9 @@ pub(crate) struct Cluster {
     /// The map is being made anew from what workers hold.
     #[serde(default)]
     pub(crate) recovering: Option<Recovering>,
+    /// The last fence that was given when a ledger was lost: what jobs with a fence up to it have recorded is gone.
+    #[serde(default)]
+    pub(crate) ledger_lost: u64,
 }
 
 /// What must outlive the process. Cheap to clone; a change copies the part that it changes.

@@ -129,6 +129,9 @@ impl State {
 
     /// What keeps all of a job from running, as text.
     fn job_waits_for(&self, job: &Job, now: Moment) -> Option<String> {
+        if job.phase == Phase::Open && self.lost_units_are_held() {
+            return Some("workers to let go of what they read for the ledger that was lost".to_owned());
+        }
         Some(match self.blocked_by(job.number, now)? {
             Blocked::Phase if job.phase == Phase::Paused => format!("`shardex job resume {}`", job.number),
             Blocked::Phase => return None,
