@@ -1,8 +1,8 @@
 //! All shards of an archive that this process writes: a few threads, each the only writer of the
-//! shards that hash to it.
+//! shards that were given to it.
 
 use std::hash::{BuildHasher, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use hashbrown::HashMap;
@@ -22,6 +22,8 @@ use crate::{history, private};
 pub struct ShardPool {
     layout: Layout,
     threads: Vec<Owner<OpenShards>>,
+    /// Which thread has a shard, from its first use on: each gets as many as the others.
+    given: Mutex<HashMap<ShardId, usize>>,
 }
 
 /// The shards that one thread has open, with a bound on their number.
@@ -55,7 +57,8 @@ impl ShardPool {
             Owner::start(&format!("shard-writer-{n}"), shards)
                 .map_err(|error| io_error(layout.root(), &error))
         });
-        Ok(Self { threads: threads.collect::<Result<_, _>>()?, layout: layout.clone() })
+        let threads = threads.collect::<Result<_, _>>()?;
+        Ok(Self { threads, layout: layout.clone(), given: Mutex::default() })
     }
 
     /// Empties the write-ahead logs of all open shards into their files.
@@ -111,16 +114,11 @@ impl ShardPool {
     }
 
     fn thread(&self, shard: &ShardId) -> &Owner<OpenShards> {
-        let mut hasher = fixed_hasher();
-        hasher.write(shard.as_str().as_bytes());
-        let at = hasher.finish() % self.threads.len() as u64;
-        &self.threads[usize::try_from(at).expect("less than the number of threads")]
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = given.len() % self.threads.len();
+        let at = given.get(shard).copied().unwrap_or_else(|| *given.entry(shard.clone()).insert(next).get());
+        &self.threads[at]
     }
-}
-
-/// A hasher with a fixed seed: a shard belongs to one thread.
-fn fixed_hasher() -> impl Hasher {
-    std::hash::DefaultHasher::new()
 }
 
 #[async_trait]
