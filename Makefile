@@ -22,7 +22,8 @@ demo: build ## Ingest real DICOM files and query them.
 
 test: setup ## Run every test.
 	$(CARGO) build --locked -p shardex-cli
-	$(CARGO) test --workspace --locked
+	$(CARGO) test --workspace --locked --no-run
+	@CARGO=$(CARGO) scripts/test.sh
 
 chaos: ## Break a cluster at random for long (CHAOS_SECONDS=1200 CHAOS_FILES=200000 SHARDEX_TEST_SEED=random; a seed repeats).
 	$(CARGO) build --locked -p shardex-cli
