@@ -27,6 +27,8 @@ use crate::tally::Tally;
 
 /// Rows that are claimed and marked together.
 const UNROUTED_MAX: usize = 4096;
+/// What a part takes beside its entries, in entries: where each file has a folder, parts are the most of it.
+const PART_ENTRIES: usize = 24;
 /// Batches on their way to shards.
 const IN_FLIGHT_MAX: usize = 8;
 
@@ -275,7 +277,7 @@ impl Sequencer {
     fn finish_if_complete(&mut self, number: u64) {
         let Some(open) = self.parts.get(&number) else { return };
         if open.has_ended && open.rows_out == 0 {
-            self.finished_entries += open.read.len() + open.part.previous.entries.len();
+            self.finished_entries += PART_ENTRIES + open.read.len() + open.part.previous.entries.len();
             self.finished.push(number);
         }
     }

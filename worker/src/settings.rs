@@ -104,7 +104,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             extract: shardex_extract::Settings::default(),
-            readers: Readers::Adaptive { max: 64 },
+            // Each takes up to 1.3 MiB, where a file has a folder: more would exceed 200 MB.
+            readers: Readers::Adaptive { max: 48 },
             files_per_second: None,
             row_budget_bytes: 24 << 20,
             batch_rows: 5000,
