@@ -34,6 +34,7 @@ chaos: ## Break a cluster at random for long (CHAOS_SECONDS=1200 CHAOS_FILES=200
 lint: ## Format check and lints, warnings are errors.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --manifest-path bench/Cargo.toml --target-dir target --locked -- -D warnings
 
 doc: ## API documentation, warnings are errors.
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --workspace --no-deps --locked

@@ -61,7 +61,7 @@ impl ShardPool {
         Ok(Self { threads, layout: layout.clone(), given: Mutex::default() })
     }
 
-    /// Empties the write-ahead logs of all open shards into their files.
+    /// Empties the write-ahead logs of all open shards into their files, and takes the accounts of these.
     ///
     /// # Errors
     /// [`StoreError`] of the first that could not be emptied; its log stays, and nothing is lost.
@@ -69,7 +69,12 @@ impl ShardPool {
         let mut emptied = Vec::new();
         for thread in &self.threads {
             let empty = |shards: &mut OpenShards| {
-                shards.open.values().try_for_each(|(_, shard)| shard.truncate_log())
+                let OpenShards { open, layout, .. } = shards;
+                open.values().try_for_each(|(_, shard)| {
+                    shard.truncate_log()?;
+                    shard.account(layout);
+                    Ok(())
+                })
             };
             emptied.push(thread.begin(empty).await?);
         }

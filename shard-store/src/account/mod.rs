@@ -113,18 +113,19 @@ impl Accounts {
 
 /// Shards whose account does not count, or is not there.
 pub(crate) fn stale(layout: &Layout) -> io::Result<Vec<ShardId>> {
-    let is_current = |shard: &ShardId| -> io::Result<bool> {
-        let Some(stamp) = stamp_of(&layout.shard(shard))? else { return Ok(false) };
-        let known = fs::read(path_of(layout, shard)).ok().and_then(|bytes| encode::decode(&bytes));
-        Ok(known.is_some_and(|known| known.stamp == stamp))
-    };
     let mut stale = Vec::new();
     for shard in layout.list_shards()? {
-        if !is_current(&shard)? {
+        if !is_current(layout, &shard)? {
             stale.push(shard);
         }
     }
     Ok(stale)
+}
+
+fn is_current(layout: &Layout, shard: &ShardId) -> io::Result<bool> {
+    let Some(stamp) = stamp_of(&layout.shard(shard))? else { return Ok(false) };
+    let known = fs::read(path_of(layout, shard)).ok().and_then(|bytes| encode::decode(&bytes));
+    Ok(known.is_some_and(|known| known.stamp == stamp))
 }
 
 /// Takes the accounts of shards anew, several at once. A shard that has something in its log, or cannot be read, gets
@@ -133,10 +134,11 @@ pub(crate) fn renew(layout: &Layout, shards: &[ShardId]) {
     let next = AtomicUsize::new(0);
     let work = || {
         while let Some(shard) = shards.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Err(error) = renew_one(layout, shard) {
-                // Whoever needs the shard is told what is wrong with it.
-                tracing::debug!(%error, "no account of a shard was taken");
-            }
+            let opened = sqlite::open_tidy_reader(&layout.shard(shard), &SHARD);
+            tell(opened.and_then(|opened| match opened {
+                Some(connection) => take(layout, shard, &connection),
+                None => Ok(()),
+            }));
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(shards.len());
@@ -146,7 +148,21 @@ pub(crate) fn renew(layout: &Layout, shards: &[ShardId]) {
     });
 }
 
-fn renew_one(layout: &Layout, shard: &ShardId) -> Result<(), StoreError> {
+/// The same of one shard through a connection that has it open, unless its account counts.
+pub(crate) fn renew_by(connection: &Connection, layout: &Layout, shard: &ShardId) {
+    if !is_current(layout, shard).unwrap_or(false) {
+        tell(take(layout, shard, connection));
+    }
+}
+
+/// Whoever needs the shard is told what is wrong with it.
+fn tell(taken: Result<(), StoreError>) {
+    if let Err(error) = taken {
+        tracing::debug!(%error, "no account of a shard was taken");
+    }
+}
+
+fn take(layout: &Layout, shard: &ShardId, connection: &Connection) -> Result<(), StoreError> {
     let (main, path) = (layout.shard(shard), path_of(layout, shard));
     let failed = |error: io::Error| io_error(&path, &error);
     let new = path.with_extension("account-new");
@@ -154,10 +170,8 @@ fn renew_one(layout: &Layout, shard: &ShardId) -> Result<(), StoreError> {
     // The time as the file system tells it.
     let now = fs::metadata(&new).and_then(|new| new.modified()).map_err(failed)?;
     settle(&main, now).map_err(failed)?;
-    let stamp = stamp_of(&main).map_err(failed)?;
-    let connection = sqlite::open_tidy_reader(&main, &SHARD)?;
-    let (Some(stamp), Some(connection)) = (stamp, connection) else { return remove(&new).map_err(failed) };
-    let account = Account::take(&connection, stamp).map_err(|error| store_error(&main, error))?;
+    let Some(stamp) = stamp_of(&main).map_err(failed)? else { return remove(&new).map_err(failed) };
+    let account = Account::take(connection, stamp).map_err(|error| store_error(&main, error))?;
     // Not synced: what a power cut leaves of it is told by its digest.
     fs::write(&new, encode::encode(&account)).and_then(|()| fs::rename(&new, &path)).map_err(failed)
 }

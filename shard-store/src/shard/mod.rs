@@ -15,9 +15,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use shardex_catalog::{Applied, DirectoryRange, Fence, FileName, Incarnation, RowBatch, ShardId};
 use shardex_seams::{History, StoreError, StoredName};
 
+use crate::account;
 use crate::archive::SourceRoots;
 use crate::error::store_error;
 use crate::history::{self, Life};
+use crate::layout::Layout;
 use crate::schema::SHARD;
 use crate::sqlite::{self, SqliteSettings, Synchronous};
 use counts::Counts;
@@ -126,6 +128,11 @@ impl ShardFile {
     /// Empties the write-ahead log; the file alone is the shard then.
     pub(crate) fn truncate_log(&self) -> Result<(), StoreError> {
         self.read(sqlite::truncate_log)
+    }
+
+    /// Says beside the file what it holds, once its log is empty.
+    pub(crate) fn account(&self, layout: &Layout) {
+        account::renew_by(&self.connection, layout, &self.id);
     }
 
     fn read<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
