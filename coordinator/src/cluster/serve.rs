@@ -47,7 +47,7 @@ pub enum StateKeeper {
 pub struct ClusterSettings {
     /// How long what a worker holds is its own after a report.
     pub lease: Duration,
-    /// Time between reports of a worker; a few of them fit into a lease.
+    /// Time between reports of a worker, at most; a few of them fit into a lease.
     pub report_interval: Duration,
     /// How studies are placed, for a cluster that does not know it yet.
     pub placement: Option<String>,
@@ -186,7 +186,7 @@ impl Coordinator for ClusterService {
             let reply = state.report(&report, now)?;
             Ok(v1::WorkerOrders {
                 lease_ms: millis(settings.lease),
-                report_interval_ms: millis(settings.report_interval),
+                report_interval_ms: millis(state.next_report(settings.report_interval, now)),
                 last_fence: state.durable.cluster.last_fence,
                 domains: convert::domains(state),
                 cluster_id: state.durable.cluster.id.clone(),

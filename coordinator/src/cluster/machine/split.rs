@@ -1,10 +1,20 @@
 //! Splitting walks while workers are idle.
 
+use std::time::Duration;
+
 use shardex_catalog::{SourceName, Span};
 
 use super::state::{Moment, State};
 use super::unit::{EXCLUSIONS_MAX, Unit};
-use super::{Job, Task, WorkerName};
+use super::{Job, Phase, Task, WorkerName};
+
+/// The soonest that a worker reports again because somebody is idle.
+const SOONEST: Duration = Duration::from_millis(250);
+/// The time that each worker adds to that: all together report at most 200 times a second.
+const SOONEST_PER_WORKER: Duration = Duration::from_millis(5);
+
+/// Of so many workers one may find a unit that waits.
+const WORKERS_A_RESERVE: usize = 4;
 
 /// A walk and what it gives away.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,8 +53,8 @@ impl State {
         true
     }
 
-    /// The units of a worker that are to set something aside: as many walks of a job as workers could
-    /// be busy are asked, those first that were asked least, lie highest and gave least away.
+    /// The units of a worker that are to set something aside: as many walks of a job as parts are wanted
+    /// are asked, those first that were asked least, lie highest and gave least away.
     pub(super) fn split_wanted(&mut self, worker: &WorkerName, now: Moment) -> Vec<u64> {
         let mut wanted = Vec::new();
         for number in self.durable.open_jobs() {
@@ -53,8 +63,7 @@ impl State {
                 continue;
             };
             for source in &job.sources {
-                let idle = self.idle_for(job, &source.name, now);
-                let asked = self.largest_walks(job, &source.name, idle);
+                let asked = self.largest_walks(job, &source.name, self.parts_wanted(job, &source.name, now));
                 let own = asked.into_iter().filter(|unit| {
                     job.units
                         .get(unit)
@@ -70,8 +79,22 @@ impl State {
         wanted
     }
 
-    /// Units of a source that could be worked on and do not exist.
-    fn idle_for(&self, job: &Job, source: &SourceName, now: Moment) -> usize {
+    /// The time until a worker reports again: sooner than usual while somebody is idle beside a walk that may be split. The
+    /// idle one has to say so, the holder to hear of it, and the idle one to be given the part, each by a report.
+    pub(crate) fn next_report(&self, usual: Duration, now: Moment) -> Duration {
+        let workers = &self.live.workers;
+        let is_idle = workers.values().any(|live| live.idle > 0 && live.is_alive(now.elapsed));
+        let mut jobs = self.durable.jobs.values().filter(|job| job.phase == Phase::Open);
+        if !is_idle || jobs.all(|job| job.running_walks().next().is_none()) {
+            return usual;
+        }
+        let all = SOONEST_PER_WORKER * u32::try_from(workers.len()).unwrap_or(u32::MAX);
+        usual.min(all.max(SOONEST))
+    }
+
+    /// Units of a source that could be worked on and do not exist, with a few in reserve: who has done with one is given the
+    /// next by the same answer.
+    fn parts_wanted(&self, job: &Job, source: &SourceName, now: Moment) -> usize {
         let Some(walk) =
             job.running_walks().map(|(_, unit)| unit).find(|unit| unit.task.source() == Some(source))
         else {
@@ -80,15 +103,17 @@ impl State {
         let able = self.live.workers.iter().filter(|(name, live)| {
             live.is_alive(now.elapsed) && !live.is_draining && self.obstacle(job, walk, name, live).is_none()
         });
-        let idle: usize = able
-            .map(|(_, live)| usize::try_from(live.idle).unwrap_or(usize::MAX))
-            .fold(0, usize::saturating_add);
+        let (mut idle, mut workers) = (0_usize, 0);
+        for (_, live) in able {
+            idle = idle.saturating_add(usize::try_from(live.idle).unwrap_or(usize::MAX));
+            workers += 1;
+        }
         let waiting = job
             .units
             .values()
             .filter(|unit| unit.hold.is_none() && unit.task.source() == Some(source))
             .count();
-        idle.saturating_sub(waiting)
+        idle.saturating_add(workers / WORKERS_A_RESERVE).saturating_sub(waiting)
     }
 
     /// Whether a process died with a unit. What kills its reader must not go to others by a split.

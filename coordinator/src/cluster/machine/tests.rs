@@ -231,6 +231,21 @@ fn idle_workers_get_a_part_of_a_walk() {
 }
 
 #[test]
+fn workers_report_sooner_while_one_is_idle_beside_a_walk() {
+    let usual = Duration::from_millis(2500);
+    let (mut case, _, walk) = Case::walking(Options::default());
+    assert_eq!(case.state.next_report(usual, case.now), usual, "nobody is idle");
+    case.say(&report("b", 1, vec![]));
+    assert_eq!(case.state.next_report(usual, case.now), Duration::from_millis(250));
+    for n in 0..98 {
+        case.say(&report(&format!("c{n}"), 1, vec![]));
+    }
+    assert_eq!(case.state.next_report(usual, case.now), Duration::from_millis(500), "of a hundred");
+    case.say(&report("a", 0, vec![finished(&walk)]));
+    assert_eq!(case.state.next_report(usual, case.now), usual, "there is nothing to split");
+}
+
+#[test]
 fn no_more_workers_read_a_source_than_may() {
     let options = Options { workers_max: Some(1), ..Options::default() };
     let (mut case, _, walk) = Case::walking(options);
