@@ -8,9 +8,9 @@ use super::state::{Moment, State};
 use super::unit::{EXCLUSIONS_MAX, Unit};
 use super::{Job, Phase, Task, WorkerName};
 
-/// The soonest that a worker reports again because somebody is idle.
-const SOONEST: Duration = Duration::from_millis(250);
-/// The time that each worker adds to that: all together report at most 200 times a second.
+/// The soonest that a worker reports again while a walk may be split.
+const SOONEST: Duration = Duration::from_millis(500);
+/// As many workers as that would be too many take so much each: all together report at most 200 times a second.
 const SOONEST_PER_WORKER: Duration = Duration::from_millis(5);
 
 /// Of so many workers one may find a unit that waits.
@@ -79,16 +79,15 @@ impl State {
         wanted
     }
 
-    /// The time until a worker reports again: sooner than usual while somebody is idle beside a walk that may be split. The
-    /// idle one has to say so, the holder to hear of it, and the idle one to be given the part, each by a report.
+    /// The time until a worker reports again: sooner than usual while a walk may be split for another worker. That one has to
+    /// say that it is idle, the holder to hear of it, and the idle one to be given the part, each by a report.
     pub(crate) fn next_report(&self, usual: Duration, now: Moment) -> Duration {
-        let workers = &self.live.workers;
-        let is_idle = workers.values().any(|live| live.idle > 0 && live.is_alive(now.elapsed));
+        let alive = self.live.workers.values().filter(|live| live.is_alive(now.elapsed)).count();
         let mut jobs = self.durable.jobs.values().filter(|job| job.phase == Phase::Open);
-        if !is_idle || jobs.all(|job| job.running_walks().next().is_none()) {
+        if alive < 2 || jobs.all(|job| job.running_walks().next().is_none()) {
             return usual;
         }
-        let all = SOONEST_PER_WORKER * u32::try_from(workers.len()).unwrap_or(u32::MAX);
+        let all = SOONEST_PER_WORKER * u32::try_from(alive).unwrap_or(u32::MAX);
         usual.min(all.max(SOONEST))
     }
 

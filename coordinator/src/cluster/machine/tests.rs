@@ -231,16 +231,16 @@ fn idle_workers_get_a_part_of_a_walk() {
 }
 
 #[test]
-fn workers_report_sooner_while_one_is_idle_beside_a_walk() {
+fn workers_report_sooner_while_a_walk_may_be_split() {
     let usual = Duration::from_millis(2500);
     let (mut case, _, walk) = Case::walking(Options::default());
-    assert_eq!(case.state.next_report(usual, case.now), usual, "nobody is idle");
+    assert_eq!(case.state.next_report(usual, case.now), usual, "there is one worker");
     case.say(&report("b", 1, vec![]));
-    assert_eq!(case.state.next_report(usual, case.now), Duration::from_millis(250));
-    for n in 0..98 {
+    assert_eq!(case.state.next_report(usual, case.now), Duration::from_millis(500));
+    for n in 0..198 {
         case.say(&report(&format!("c{n}"), 1, vec![]));
     }
-    assert_eq!(case.state.next_report(usual, case.now), Duration::from_millis(500), "of a hundred");
+    assert_eq!(case.state.next_report(usual, case.now), Duration::from_millis(1000), "of two hundred");
     case.say(&report("a", 0, vec![finished(&walk)]));
     assert_eq!(case.state.next_report(usual, case.now), usual, "there is nothing to split");
 }
