@@ -13,6 +13,7 @@ use shardex_proto::v1::store_client::StoreClient;
 use shardex_proto::v1::{self, Writer};
 use shardex_seams::{Ledger, Registry, ShardWriter, StoreError};
 use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 use tonic::{Response, Status};
 
 use crate::ledger::RemoteLedger;
@@ -31,6 +32,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Time in which a worker that owns nothing yet must hear of a unit.
 const IDLE_OWNER_MAX: Duration = Duration::from_secs(2);
+/// Owners at which a unit begins at once.
+const BEGINS_MAX: usize = 64;
 /// Batches and records are bounded far below.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
@@ -213,6 +216,20 @@ impl Caller {
         }
     }
 
+    /// Begins a unit's session at the stores of one owner.
+    async fn begin_at(&self, worker: &str, writer: Writer, owns_nothing: bool) -> Result<(), StoreError> {
+        let begun = self.call_worker(worker, writer, |mut client, request| {
+            Box::pin(async move { client.begin(request).await })
+        });
+        if owns_nothing {
+            // It may be gone for good. If it is given a shard before it has heard of the unit, it refuses the unit's
+            // rows, and the unit begins anew.
+            let _ = tokio::time::timeout(IDLE_OWNER_MAX, begun).await;
+            return Ok(());
+        }
+        begun.await.map(|v1::Done {}| ())
+    }
+
     async fn once<R, T>(&self, worker: &str, url: &str, request: R, method: Method<R, T>) -> Tried<T> {
         let client = match self.peers.client(url).await {
             Ok(client) => client,
@@ -258,6 +275,12 @@ pub struct RemoteStores {
     writer: Writer,
 }
 
+/// Waits for the next of those that begin.
+async fn begun(beginning: &mut JoinSet<Result<(), StoreError>>) -> Result<(), StoreError> {
+    let next = beginning.join_next().await;
+    next.map_or(Ok(()), |begun| begun.map_err(|_| StoreError::Closed)?)
+}
+
 impl RemoteStores {
     /// The stores for a unit with a fence. What may succeed later is tried for `patience`. Calls run on
     /// `handle`'s runtime, whatever runtime or thread makes them.
@@ -281,7 +304,8 @@ impl RemoteStores {
         self
     }
 
-    /// Begins the unit's session at every store.
+    /// Begins the unit's session at every store, at many at once: most have to ask the leader first, who has given the fence
+    /// just now.
     ///
     /// # Errors
     /// [`StoreError`] if one does not answer, or knows a higher fence: the unit must not read then.
@@ -290,17 +314,17 @@ impl RemoteStores {
     /// Dropped, some stores may know the session; beginning again is harmless.
     pub async fn begin(&self) -> Result<(), StoreError> {
         let map = self.caller.locator.locate(&[]).await?;
+        let mut beginning = JoinSet::new();
         for worker in map.owners() {
-            let begun = self.caller.call_worker(worker, self.writer, |mut client, request| {
-                Box::pin(async move { client.begin(request).await })
-            });
-            if map.owns_nothing(worker) {
-                // It may be gone for good. If it is given a shard before it has heard of the unit, it refuses the
-                // unit's rows, and the unit begins anew.
-                let _ = tokio::time::timeout(IDLE_OWNER_MAX, begun).await;
-            } else {
-                begun.await.map(|v1::Done {}| ())?;
+            if beginning.len() >= BEGINS_MAX {
+                begun(&mut beginning).await?;
             }
+            let (caller, writer) = (self.caller.clone(), self.writer);
+            let (worker, owns_nothing) = (worker.to_owned(), map.owns_nothing(worker));
+            beginning.spawn(async move { caller.begin_at(&worker, writer, owns_nothing).await });
+        }
+        while !beginning.is_empty() {
+            begun(&mut beginning).await?;
         }
         Ok(())
     }
