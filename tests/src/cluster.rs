@@ -5,9 +5,10 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value as Json;
 
 use crate::{Answer, Shardex};
@@ -302,8 +303,28 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The ports that tests take, below those that a system gives to whoever asks for any.
+const PORTS: std::ops::Range<u16> = 10_000..32_000;
+
+/// A port that is free, and stays so while what listens on it is started again.
 pub(crate) fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let count = u32::from(PORTS.end - PORTS.start);
+    // Tests of other processes begin elsewhere.
+    let own = std::process::id().wrapping_mul(64);
+    for _ in 0..count {
+        let at = own.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % count;
+        let port = PORTS.start + u16::try_from(at)?;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port of {PORTS:?} is free")
+}
+
+/// An address on this machine that nobody else takes.
+fn free_address() -> Result<String> {
+    Ok(format!("127.0.0.1:{}", free_port()?))
 }
 
 /// Waits until something is so.
@@ -363,7 +384,8 @@ impl Cluster {
     /// If it does not start.
     pub fn add_coordinator(&mut self, state: &[&str]) -> Result<()> {
         let lease = self.lease_seconds.to_string();
-        let mut arguments = vec!["coordinator", "--listen", "127.0.0.1:0", "--lease-seconds", &lease];
+        let listen = free_address()?;
+        let mut arguments = vec!["coordinator", "--listen", &listen, "--lease-seconds", &lease];
         arguments.extend(state);
         let arguments = arguments.into_iter().map(str::to_owned).collect();
         let log = self.folder.join(format!("coordinator-{}.log", self.coordinators.len()));
@@ -396,7 +418,7 @@ impl Cluster {
     /// If it does not start.
     pub fn add_owner(&mut self) -> Result<()> {
         let coordinators = self.coordinator_urls();
-        self.start_worker("127.0.0.1:0", &coordinators, &[])
+        self.start_worker(&free_address()?, &coordinators, &[])
     }
 
     /// Starts a worker that knows the coordinators by these URLs, with further options.
@@ -404,7 +426,7 @@ impl Cluster {
     /// # Errors
     /// If it does not start.
     pub fn add_worker_with(&mut self, coordinators: &str, more: &[&str]) -> Result<()> {
-        self.add_worker_at("127.0.0.1:0", coordinators, more)
+        self.add_worker_at(&free_address()?, coordinators, more)
     }
 
     /// The same, at an address.
@@ -446,7 +468,7 @@ impl Cluster {
     /// # Errors
     /// If it does not start.
     pub fn add_router_with(&mut self, coordinators: &str) -> Result<()> {
-        let arguments = ["router", "--listen", "127.0.0.1:0", "--coordinator", coordinators];
+        let arguments = ["router", "--listen", &free_address()?, "--coordinator", coordinators];
         let arguments = arguments.map(str::to_owned).into();
         let log = self.folder.join("router.log");
         self.router = Some(Process::start(self.shardex.binary(), arguments, log)?);
