@@ -123,6 +123,15 @@ impl Place {
         workers.iter().position(|worker| worker["is_home"] == is_home).context("a worker")
     }
 
+    /// Gives a worker up that was killed, and starts it again on an empty disk. Nobody asks meanwhile: the tree is not the
+    /// one that is indexed.
+    fn replace(&mut self, worker: usize) -> Result<()> {
+        empty(&self.cluster.store(worker))?;
+        let forget = ["workers", "forget", &format!("w{worker}")];
+        wait_for("it may be forgotten", || Ok(self.cluster.operate(&forget)?.code == Some(0)))?;
+        self.cluster.workers[worker].restart()
+    }
+
     /// Gives both workers something to own.
     fn even_out(&self) -> Result<()> {
         let answer = self.cluster.operate(&["shards", "rebalance"])?;
@@ -311,14 +320,10 @@ fn a_job_that_loses_its_home_begins_anew() -> Result<()> {
         Ok(place.cluster.job(job)?["totals"]["opened"].as_u64() > Some(700))
     })?;
     place.cluster.workers[home].kill()?;
-    empty(&place.cluster.store(home))?;
     for n in 0..22 {
         std::fs::remove_dir_all(late(n))?;
     }
-    wait_for("it may be forgotten", || {
-        Ok(place.cluster.operate(&["workers", "forget", &format!("w{home}")])?.code == Some(0))
-    })?;
-    place.cluster.workers[home].restart()?;
+    place.replace(home)?;
     let ended = place.cluster.wait(job)?;
     assert_eq!(
         (&ended["state"], &ended["totals"]["files"]),
@@ -351,11 +356,7 @@ fn what_an_owner_loses_in_a_job_is_read_again() -> Result<()> {
     let job = place.cluster.submit(&["--files-per-second", "100", "--accept-deletions"])?;
     wait_for("a third is read", || Ok(place.cluster.job(job)?["totals"]["opened"].as_u64() > Some(160)))?;
     place.cluster.workers[1].kill()?;
-    empty(&place.cluster.store(1))?;
-    wait_for("it may be forgotten", || {
-        Ok(place.cluster.operate(&["workers", "forget", "w1"])?.code == Some(0))
-    })?;
-    place.cluster.workers[1].restart()?;
+    place.replace(1)?;
     let ended = place.cluster.wait(job)?;
     assert_eq!(ended["state"], "complete", "{ended}");
     // By that job or by the next.

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use shardex_catalog::{ShardId, SourceName};
 
-use super::state::{Durable, Limits, Moment, State};
+use super::state::{Durable, Moment, State};
+use super::support::limits;
 use super::*;
 
-const LEASE: Duration = Duration::from_secs(15);
 /// Reports of all until nothing changes any more, at most.
 const ROUNDS_MAX: usize = 20;
 const WORKERS: [&str; 3] = ["home", "a", "b"];
@@ -74,15 +74,7 @@ impl World {
     }
 
     fn begun(durable: Durable, now: Moment) -> State {
-        let limits = Limits {
-            lease: LEASE,
-            failures_max: 2,
-            losses_max: 3,
-            ended_max: 2,
-            open_max: 5,
-            schema_digest: Vec::new(),
-        };
-        State::begin(durable, limits, None, now)
+        State::begin(durable, limits(), None, now)
     }
 
     fn submit(&mut self) {
