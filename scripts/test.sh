@@ -9,8 +9,8 @@ cargo=${CARGO:-cargo}
 chaos=whatever_happens_the_end_is_that_of_one_pass
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
-# What runs in the background does not hear of Ctrl-C by itself.
-trap 'trap "" TERM; kill -- 0; exit 130' INT TERM
+# What runs in the background does not hear of Ctrl-C by itself, and tests stop processes to see what comes of it.
+trap 'trap "" TERM; kill -- 0; kill -CONT -- 0; exit 130' INT TERM
 lots=0
 
 # Starts a lot: its name, and what cargo tests of it.

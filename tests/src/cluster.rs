@@ -2,15 +2,14 @@
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::Value as Json;
 
+use crate::ports::free_port;
 use crate::{Answer, Shardex};
 
 /// Time that anything may take before a test gives up.
@@ -165,7 +164,7 @@ impl Etcd {
         if Command::new("etcd").arg("--version").output().is_err() {
             return Ok(None);
         }
-        let ports: Vec<_> = (0..members * 2).map(|_| free_port()).collect::<Result<_>>()?;
+        let ports: Vec<_> = (0..members * 2).map(|_| free_port()).collect::<Result<_, _>>()?;
         let peer = |n: usize| format!("http://127.0.0.1:{}", ports[n * 2 + 1]);
         let cluster: Vec<_> = (0..members).map(|n| format!("m{n}={}", peer(n))).collect();
         let urls: Vec<_> = (0..members).map(|n| format!("http://127.0.0.1:{}", ports[n * 2])).collect();
@@ -301,25 +300,6 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The ports that tests take, below those that a system gives to whoever asks for any.
-const PORTS: std::ops::Range<u16> = 10_000..32_000;
-
-/// A port that is free, and stays so while what listens on it is started again.
-pub(crate) fn free_port() -> Result<u16> {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let count = u32::from(PORTS.end - PORTS.start);
-    // Tests of other processes begin elsewhere.
-    let own = std::process::id().wrapping_mul(64);
-    for _ in 0..count {
-        let at = own.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % count;
-        let port = PORTS.start + u16::try_from(at)?;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return Ok(port);
-        }
-    }
-    bail!("no port of {PORTS:?} is free")
 }
 
 /// An address on this machine that nobody else takes.

@@ -9,6 +9,7 @@ mod dicom;
 pub mod model;
 mod net;
 mod place;
+mod ports;
 mod proxy;
 pub mod random;
 mod served;

@@ -5,7 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::Proxy;
-use crate::cluster::{Cluster, Etcd, free_port};
+use crate::cluster::{Cluster, Etcd};
+use crate::ports::free_port;
 
 /// Two that talk to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

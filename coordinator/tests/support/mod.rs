@@ -1,6 +1,8 @@
 //! An etcd of its own for a test.
 
-use std::net::TcpListener;
+#[path = "../../../tests/src/ports.rs"]
+mod ports;
+
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -87,6 +89,5 @@ impl Drop for Etcd {
 }
 
 fn free_url() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    format!("http://{}", listener.local_addr().expect("an address"))
+    format!("http://127.0.0.1:{}", ports::free_port().expect("a port"))
 }
