@@ -1,6 +1,7 @@
 //! The binary `shardex`: parses, runs, leaves with a documented exit code.
 
-/// Readers allocate what shard writers free, which glibc's allocator does at twice the cost.
+/// Readers allocate what shard writers free, which glibc's allocator does at twice the cost. SQLite uses it, too (feature
+/// `override`): each page of its caches cost a system call.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -29,6 +29,7 @@ mod shard;
 mod split;
 mod sqlite;
 mod state;
+mod template;
 mod thread;
 
 pub use archive::{Archive, ArchiveError, ArchiveSettings, ReadArchive, SourceRoots, StateFolder};

@@ -15,6 +15,7 @@ use crate::layout::Layout;
 use crate::schema::SHARD;
 use crate::shard::ShardFile;
 use crate::sqlite::{self, SqliteSettings};
+use crate::template::Template;
 use crate::thread::Owner;
 use crate::{history, private};
 
@@ -31,6 +32,7 @@ struct OpenShards {
     layout: Layout,
     settings: SqliteSettings,
     roots: Arc<SourceRoots>,
+    new: Arc<Template>,
     open: HashMap<ShardId, (u64, ShardFile)>,
     open_max: usize,
     uses: u64,
@@ -45,11 +47,13 @@ impl ShardPool {
     ) -> Result<Self, StoreError> {
         let writers = writers.max(1);
         let open_max = (settings.open_shards / writers).max(1);
+        let new = Arc::new(Template::default());
         let threads = (0..writers).map(|n| {
             let shards = OpenShards {
                 layout: layout.clone(),
                 settings: settings.clone(),
                 roots: Arc::clone(&roots),
+                new: Arc::clone(&new),
                 open: HashMap::new(),
                 open_max,
                 uses: 0,
@@ -227,6 +231,7 @@ impl OpenShards {
         let path = self.layout.shard(id);
         let folder = path.parent().expect("a shard lies in its partition's folder");
         private::create_folder(folder).map_err(|error| io_error(folder, &error))?;
+        self.new.place(&path, &SHARD, &self.settings)?;
         // One budget for all: it is the same for a shard whether one or sixty-four are open.
         let cache_bytes = self.settings.cache_bytes / self.settings.open_shards.max(1) as u64;
         let cache_bytes = cache_bytes.max(512 << 10);

@@ -20,14 +20,18 @@ pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
 /// Creates an empty file of mode 0600 if it is not there. SQLite gives `-wal` and `-shm` files the
 /// mode of their database.
 pub(crate) fn create_file(path: &Path) -> io::Result<()> {
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(file) => {
-            file.set_permissions(Permissions::from_mode(0o600))?;
-            sync_parent(path)
-        }
+    match create_new(path) {
+        Ok(_) => sync_parent(path),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Creates a file of mode 0600 that must not be there, open for writing.
+pub(crate) fn create_new(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
 }
 
 /// Makes the entry of a file or folder in its parent durable.

@@ -184,7 +184,12 @@ fn percent_encoded(path: &Path) -> String {
         .collect()
 }
 
-fn configure(connection: &Connection, settings: &SqliteSettings, cache_bytes: u64) -> rusqlite::Result<()> {
+/// Sets a connection that writes up.
+pub(crate) fn configure(
+    connection: &Connection,
+    settings: &SqliteSettings,
+    cache_bytes: u64,
+) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.pragma_update(None, "page_size", settings.page_size)?;
     if settings.exclusive {
@@ -215,19 +220,24 @@ fn cache_kib(bytes: u64) -> i64 {
 
 fn migrate(connection: &Connection, path: &Path, format: &Format) -> Result<(), StoreError> {
     let found = check_format(connection, path, format)?;
-    let from = usize::try_from(found).unwrap_or(usize::MAX);
-    let Some(missing) = format.migrations.get(from..).filter(|missing| !missing.is_empty()) else {
+    if found >= format.version() {
         return Ok(());
-    };
-    let mut script = String::from("BEGIN IMMEDIATE;\n");
-    missing.iter().for_each(|step| script.push_str(&step()));
-    script.push_str(&format!("PRAGMA application_id = {};\n", format.application_id));
-    script.push_str(&format!("PRAGMA user_version = {};\nCOMMIT;", format.version()));
-    connection.execute_batch(&script).map_err(|error| {
+    }
+    let from = usize::try_from(found).unwrap_or_default();
+    connection.execute_batch(&migration(format, from)).map_err(|error| {
         let error = store_error(path, error);
         let _ = connection.execute_batch("ROLLBACK");
         error
     })
+}
+
+/// The transaction that leads from a version to the present one.
+pub(crate) fn migration(format: &Format, from: usize) -> String {
+    let mut script = String::from("BEGIN IMMEDIATE;\n");
+    format.migrations.iter().skip(from).for_each(|step| script.push_str(&step()));
+    script.push_str(&format!("PRAGMA application_id = {};\n", format.application_id));
+    script.push_str(&format!("PRAGMA user_version = {};\nCOMMIT;", format.version()));
+    script
 }
 
 /// The file's version, 0 for a file without content.

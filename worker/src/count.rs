@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::list;
 use crate::part::SourceContext;
@@ -11,10 +12,15 @@ use crate::tree;
 
 /// Names that are kept of one directory; the rest of a larger one is only counted.
 const NAMES_MAX: usize = 100_000;
+/// A run that is over by then needs no estimate, and to list its directories twice would be much of its work.
+const BEGINS_AFTER: Duration = Duration::from_secs(1);
 
 /// Counts the files of sources until the end, or until the run is over. Errors are the readers'
 /// business: what cannot be listed is not counted.
 pub(crate) fn run(shared: &Shared, sources: &[Arc<SourceContext>]) {
+    if shared.frontier.wait_for_stop(BEGINS_AFTER) {
+        return;
+    }
     let mut counted: u64 = 0;
     for source in sources {
         let mut pending = vec![shardex_catalog::RelativePath::default()];

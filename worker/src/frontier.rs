@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use shardex_catalog::{FileName, RelativePath, Span};
 
@@ -69,6 +70,7 @@ pub(crate) struct Frontier {
     pending: Mutex<Pending>,
     changed: Condvar,
     room: Condvar,
+    stopped: Condvar,
 }
 
 impl Frontier {
@@ -237,6 +239,13 @@ impl Frontier {
         self.lock().is_stopped = true;
         self.changed.notify_all();
         self.room.notify_all();
+        self.stopped.notify_all();
+    }
+
+    /// Waits for the end of the run, at most for `time`. Whether it is over.
+    pub(crate) fn wait_for_stop(&self, time: Duration) -> bool {
+        let waited = self.stopped.wait_timeout_while(self.lock(), time, |pending| !pending.is_stopped);
+        waited.unwrap_or_else(PoisonError::into_inner).0.is_stopped
     }
 
     /// Whether the run is over.

@@ -30,6 +30,8 @@ use crate::{heal, suspects, tree};
 /// Events that wait for the sequencer.
 const EVENTS_MAX: usize = 64;
 const TICK: Duration = Duration::from_millis(50);
+/// Events are taken together after a rest: to be woken for each costs as much as to read some files.
+const REST: Duration = Duration::from_millis(2);
 
 /// A source and where it is mounted.
 #[derive(Clone, Debug)]
@@ -304,13 +306,20 @@ async fn take_events(
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut ticker = Ticker::new(&sequencer.shared, cores);
     let mut ended = 0;
+    let mut rest = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
     while ended < threads.started {
         tokio::select! {
-            event = queue.recv(), if sequencer.has_room() => match event {
+            event = queue.recv(), if rest.is_elapsed() && sequencer.has_room() => match event {
                 Some(Event::ReaderEnd) => ended += 1,
-                Some(event) => sequencer.take(event)?,
+                Some(event) => {
+                    sequencer.take(event)?;
+                    if queue.is_empty() {
+                        rest.set(tokio::time::sleep(REST));
+                    }
+                }
                 None => break,
             },
+            () = rest.as_mut(), if !rest.is_elapsed() => {}
             applied = sequencer.next_applied() => applied?,
             _ = ticks.tick() => {
                 let is_backed_up = sequencer.is_backed_up(queue);

@@ -465,20 +465,26 @@ impl Reader<'_> {
         let files: Vec<_> =
             read.into_iter().map(|(part, files)| (Arc::clone(&chunk.parts[part]), files)).collect();
         files.iter().for_each(|(part, _)| part.has_changed.store(true, Ordering::Relaxed));
-        // A part's last chunk may end it only after the files of its other chunks are sent.
-        if !files.is_empty() {
-            self.send(Event::Files { files, ended: Vec::new() });
-        }
+        // A part's last chunk may end it only after the files of its other chunks are sent: those of which this is the
+        // last one end with its own files.
         let touched = chunk.touched.iter().map(|part| &chunk.parts[*part]);
-        let ended: Vec<_> = touched
-            .filter(|part| part.chunks_left.fetch_sub(1, Ordering::AcqRel) == 1)
-            .filter(|part| part.has_changed.load(Ordering::Relaxed))
-            .cloned()
-            .collect();
-        if !ended.is_empty() {
-            self.send(Event::Files { files: Vec::new(), ended });
+        let (last, others): (Vec<_>, Vec<_>) =
+            touched.partition(|part| part.chunks_left.load(Ordering::Acquire) == 1);
+        self.tell(files, ended(&last));
+        self.tell(Vec::new(), ended(&others));
+    }
+
+    fn tell(&self, files: Vec<(Arc<Part>, Vec<ReadFile>)>, ended: Vec<Arc<Part>>) {
+        if !files.is_empty() || !ended.is_empty() {
+            self.send(Event::Files { files, ended });
         }
     }
+}
+
+/// A chunk of each of these parts is done: the parts that are whole now, and not as recorded.
+fn ended(parts: &[&Arc<Part>]) -> Vec<Arc<Part>> {
+    let whole = parts.iter().filter(|part| part.chunks_left.fetch_sub(1, Ordering::AcqRel) == 1);
+    whole.filter(|part| part.has_changed.load(Ordering::Relaxed)).map(|part| Arc::clone(part)).collect()
 }
 
 /// Children of a partial look: those known before, and those seen now.

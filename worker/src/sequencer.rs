@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use shardex_catalog::{
-    Applied, DirectoryRange, Fence, FileName, LedgerChange, LedgerEntry, Operation, RowBatch, ShardId,
+    Applied, DirectoryRange, Fence, FileName, FileRow, LedgerChange, LedgerEntry, Operation, RowBatch,
+    ShardId,
 };
 use shardex_seams::StoreError;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::buffers::{Buffers, Waiting};
+use crate::buffers::{Buffer, Buffers};
 use crate::error::Error;
 use crate::ingest::Stores;
 use crate::part::{Part, ReadFile};
@@ -44,10 +45,20 @@ struct OpenPart {
     is_lost: bool,
 }
 
+/// A row that has no shard yet.
+struct Unrouted {
+    /// Number of its part.
+    part: u64,
+    /// Place of its entry among those read.
+    entry: usize,
+    row: FileRow,
+}
+
 struct Sent {
     shard: ShardId,
     bytes: usize,
-    rows: Vec<u64>,
+    /// As [`Buffer::parts`].
+    parts: Vec<(u64, usize)>,
     result: Result<Applied, StoreError>,
 }
 
@@ -63,7 +74,7 @@ pub(crate) struct Sequencer {
     pub(crate) failed: BTreeMap<ShardId, String>,
     parts: HashMap<u64, OpenPart>,
     routes: Routes,
-    unrouted: Vec<Waiting>,
+    unrouted: Vec<Unrouted>,
     buffers: Buffers,
     in_flight: JoinSet<Sent>,
     in_flight_bytes: usize,
@@ -257,7 +268,7 @@ impl Sequencer {
             open.read.push(entry);
             if let Some(row) = row {
                 open.rows_out += 1;
-                self.unrouted.push(Waiting { part: number, entry: at, row });
+                self.unrouted.push(Unrouted { part: number, entry: at, row });
             }
         }
     }
@@ -284,23 +295,23 @@ impl Sequencer {
 
     /// Gives every waiting row its shard, after claims and open marks are durable.
     async fn route(&mut self) -> Result<(), Error> {
-        let rows = std::mem::take(&mut self.unrouted);
-        let unmarked: BTreeSet<u64> = rows.iter().map(|waiting| waiting.part).collect();
+        let mut rows = std::mem::take(&mut self.unrouted);
+        let unmarked: BTreeSet<u64> = rows.iter().map(|unrouted| unrouted.part).collect();
         self.mark_open(unmarked).await?;
-        let stacks = rows.iter().map(|waiting| &waiting.row.stack);
+        let stacks = rows.iter().map(|unrouted| &unrouted.row.stack);
         self.routes.claim(stacks, &self.shared.settings.placement, &*self.stores.registry).await?;
         let now = self.stores.clock.elapsed();
-        for waiting in rows {
-            let shard = self.routes.get(&waiting.row.stack).expect("it was just claimed").clone();
-            if let Some(open) = self.parts.get_mut(&waiting.part) {
-                open.read[waiting.entry].shard = Some(shard.clone());
-            }
+        for Unrouted { part, entry, row } in rows.drain(..) {
+            let shard = self.routes.get(&row.stack).expect("it was just claimed").clone();
+            let Some(open) = self.parts.get_mut(&part) else { continue };
+            open.read[entry].shard = Some(shard.clone());
             if self.failed.contains_key(&shard) {
-                self.lose(&[waiting.part]);
+                self.lose(&[(part, 1)]);
             } else {
-                self.buffers.push(&shard, waiting, now);
+                self.buffers.push(&shard, (part, &open.part.range), row, now);
             }
         }
+        self.unrouted = rows;
         Ok(())
     }
 
@@ -326,16 +337,15 @@ impl Sequencer {
             let busy = &self.busy;
             let next = self.buffers.next(settings.batch_rows, budget, all, |shard| busy.contains(shard));
             let Some(shard) = next else { break };
-            let (rows, bytes) = self.buffers.take(&shard);
-            let parts = rows.iter().map(|waiting| waiting.part).collect();
-            let batch = upsert_batch(shard.clone(), self.fence, rows, &self.parts);
+            let Buffer { directories, operations, parts, bytes, .. } = self.buffers.take(&shard);
+            let batch = RowBatch { shard: shard.clone(), fence: self.fence, directories, operations };
             self.busy.insert(shard.clone());
             self.dirty.insert(shard.clone());
             self.in_flight_bytes += bytes;
             let shards = Arc::clone(&self.stores.shards);
             self.in_flight.spawn(async move {
                 let result = shards.apply(batch).await;
-                Sent { shard, bytes, rows: parts, result }
+                Sent { shard, bytes, parts, result }
             });
         }
     }
@@ -346,14 +356,10 @@ impl Sequencer {
         match sent.result {
             Ok(applied) => {
                 self.hear(&sent.shard, applied);
-                let mut last = None;
-                for number in sent.rows {
+                for (number, rows) in sent.parts {
                     let Some(open) = self.parts.get_mut(&number) else { continue };
-                    open.rows_out -= 1;
-                    if last != Some(number) {
-                        open.applied.insert(sent.shard.clone(), applied);
-                        last = Some(number);
-                    }
+                    open.rows_out -= rows;
+                    open.applied.insert(sent.shard.clone(), applied);
                     if open.rows_out == 0 {
                         self.finish_if_complete(number);
                     }
@@ -361,18 +367,18 @@ impl Sequencer {
                 Ok(())
             }
             Err(error) => {
-                self.lose(&sent.rows);
+                self.lose(&sent.parts);
                 self.shard_failed(&sent.shard, error)
             }
         }
     }
 
     /// Rows of these parts will never be stored in this run.
-    fn lose(&mut self, rows: &[u64]) {
-        for number in rows {
+    fn lose(&mut self, parts: &[(u64, usize)]) {
+        for (number, rows) in parts {
             if let Some(open) = self.parts.get_mut(number) {
                 open.is_lost = true;
-                open.rows_out -= 1;
+                open.rows_out -= rows;
                 if open.rows_out == 0 {
                     self.finish_if_complete(*number);
                 }
@@ -387,8 +393,8 @@ impl Sequencer {
                 tracing::error!(shard = %shard, error = %error, "a shard cannot be written");
                 self.failed.insert(shard.clone(), error.to_string());
                 self.dirty.remove(shard);
-                let (rows, _) = self.buffers.take(shard);
-                self.lose(&rows.iter().map(|waiting| waiting.part).collect::<Vec<_>>());
+                let parts = self.buffers.take(shard).parts;
+                self.lose(&parts);
                 Ok(())
             }
             error => Err(error.into()),
@@ -517,25 +523,6 @@ impl Completed {
             LedgerChange::Replace { range, record, keep_open }
         }
     }
-}
-
-fn upsert_batch(
-    shard: ShardId,
-    fence: Fence,
-    rows: Vec<Waiting>,
-    parts: &HashMap<u64, OpenPart>,
-) -> RowBatch {
-    let mut directories = Vec::new();
-    let mut numbers: HashMap<u64, u32> = HashMap::new();
-    let mut operations = Vec::with_capacity(rows.len());
-    for Waiting { part, row, .. } in rows {
-        let directory = *numbers.entry(part).or_insert_with(|| {
-            directories.push(parts[&part].part.range.clone());
-            u32::try_from(directories.len() - 1).expect("a batch has few directories")
-        });
-        operations.push(Operation::Upsert { directory, row });
-    }
-    RowBatch { shard, fence, directories, operations }
 }
 
 fn removal_batch(shard: ShardId, fence: Fence, names: &[(DirectoryRange, FileName)]) -> RowBatch {
