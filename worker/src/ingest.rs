@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use shardex_catalog::{Domain, Fence, FileState, ShardId, SourceName, Span};
 use shardex_seams::{Clock, History, Ledger, Registry, ShardWriter};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::error::Error;
 use crate::frontier::Frontier;
@@ -71,6 +71,8 @@ pub struct Control {
     pub progress: Arc<Progress>,
     /// What is left of a walk can be given to others.
     pub rest: Rest,
+    /// Told when a walk has read all that it covers: what is left then waits for the stores.
+    pub has_read: Arc<Notify>,
 }
 
 /// What is left of a walk.
@@ -187,6 +189,7 @@ pub(crate) async fn walk(
     let read = read_all(sequencer, contexts, coverage).await;
     let is_interrupted = control.cancel.load(Ordering::Relaxed);
     control.progress.enter(Phase::Writing);
+    control.has_read.notify_one();
     read?;
     sequencer.barrier().await?;
     if let Some(folder) = &sequencer.shared.settings.breadcrumbs {

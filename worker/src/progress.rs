@@ -104,6 +104,11 @@ impl Progress {
         }
     }
 
+    /// Whether all that a walk covers was read, and the rest is on its way to the stores.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) == Phase::Writing as u64
+    }
+
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.store(phase as u64, Ordering::Relaxed);
     }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use shardex_catalog::{Fence, ShardId, Span};
-use shardex_seams::{History, ShardWriter};
+use shardex_seams::{History, ShardWriter, StoreError};
+use tokio::task::JoinSet;
 
 use crate::error::Error;
 use crate::heal::{self, Others};
@@ -15,6 +16,9 @@ use crate::progress::Phase;
 use crate::reader;
 use crate::sequencer::Sequencer;
 use crate::settings::{Coverage, Settings};
+
+/// Shards that are asked for their histories at once.
+const ASKED_AT_ONCE: usize = 16;
 
 /// What walks have seen of the root of a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -128,19 +132,24 @@ async fn prepare(
     control: &Control,
 ) -> Result<(Sequencer, Vec<Arc<crate::part::SourceContext>>), Error> {
     let contexts = ingest::open_sources(&[source], &stores, fence).await?;
-    let histories = histories(&*stores.shards).await?;
+    let histories = histories(&stores.shards).await?;
     let shared = ingest::share(settings, coverage, &stores, control, histories, &contexts);
     Ok((Sequencer::new(shared, stores, fence, since), contexts))
 }
 
 /// The histories of all shards. One that cannot be had fails the unit: it is tried again later.
-async fn histories(shards: &dyn ShardWriter) -> Result<HashMap<ShardId, History>, Error> {
-    let mut histories = HashMap::new();
-    for shard in shards.shards().await? {
-        let history = shards.history(shard.clone()).await?;
+async fn histories(shards: &Arc<dyn ShardWriter>) -> Result<HashMap<ShardId, History>, Error> {
+    let mut wanted = shards.shards().await?.into_iter();
+    let (mut asked, mut histories) = (JoinSet::new(), HashMap::new());
+    loop {
+        for shard in wanted.by_ref().take(ASKED_AT_ONCE - asked.len()) {
+            let shards = Arc::clone(shards);
+            asked.spawn(async move { shards.history(shard.clone()).await.map(|history| (shard, history)) });
+        }
+        let Some(answer) = asked.join_next().await else { return Ok(histories) };
+        let (shard, history) = answer.map_err(|_| StoreError::Closed)??;
         histories.insert(shard, history);
     }
-    Ok(histories)
 }
 
 fn root_seen(shared: &reader::Shared) -> RootSeen {

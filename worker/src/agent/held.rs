@@ -73,7 +73,7 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn new(settings: Arc<AgentSettings>, stores: Arc<dyn UnitStores>, wake: Arc<Notify>) -> Self {
-        let crumbs = Crumbs::open(settings.breadcrumbs.clone(), settings.slots);
+        let crumbs = Crumbs::open(settings.breadcrumbs.clone(), settings.slots.saturating_mul(2));
         Self { settings, stores, units: Arc::default(), crumbs: Arc::new(crumbs), wake }
     }
 
@@ -82,15 +82,19 @@ impl Table {
         self.crumbs.units()
     }
 
-    /// Units that take a slot.
-    pub(super) fn running(&self) -> u32 {
-        let running = self.units.lock().values().filter(|held| held.result.is_none()).count();
-        u32::try_from(running).unwrap_or(u32::MAX)
+    /// Units that may begin. One that has read everything waits for the stores only: another one reads beside it.
+    pub(super) fn free_slots(&self) -> u32 {
+        let units = self.units.lock();
+        let is_writing = units
+            .values()
+            .filter(|held| held.result.is_none())
+            .map(|held| held.control.progress.is_writing());
+        free_slots(self.settings.slots, is_writing)
     }
 
     /// Whether no unit runs.
     pub(super) fn has_ended(&self) -> bool {
-        self.running() == 0
+        self.units.lock().values().all(|held| held.result.is_some())
     }
 
     /// Tells every unit to stop; each is given back when it has.
@@ -154,7 +158,7 @@ impl Table {
 
     fn start(&self, grant: &UnitGrant, placement: &str) {
         let key = (grant.unit, grant.fence);
-        let control = Control::default();
+        let control = Control { has_read: Arc::clone(&self.wake), ..Control::default() };
         {
             let mut units = self.units.lock();
             if units.contains_key(&key) {
@@ -188,6 +192,14 @@ impl Table {
             wake.notify_one();
         });
     }
+}
+
+/// Slots that are free beside running units, of each of which it is known whether it has read everything: as many of these
+/// as there are slots take none.
+fn free_slots(slots: u32, is_writing: impl Iterator<Item = bool>) -> u32 {
+    let (mut reading, mut writing) = (0_u32, 0_u32);
+    is_writing.for_each(|is_writing| *if is_writing { &mut writing } else { &mut reading } += 1);
+    slots.saturating_sub(reading + writing.saturating_sub(slots))
 }
 
 /// Works a unit off.
@@ -337,5 +349,27 @@ fn slow(slow: SlowDirectory) -> v1::SlowDirectory {
         directory: slow.directory.as_bytes().to_vec().into(),
         milliseconds: u64::try_from(slow.time.as_millis()).unwrap_or(u64::MAX),
         files: slow.files,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::free_slots;
+
+    #[test]
+    fn units_that_only_write_take_no_slot_up_to_a_bound() {
+        for (slots, is_writing, free) in [
+            (0, &[][..], 0),
+            (1, &[], 1),
+            (1, &[false], 0),
+            (1, &[true], 1),
+            (1, &[true, false], 0),
+            (1, &[true, true], 0),
+            (2, &[true, true], 2),
+            (2, &[true, true, true], 1),
+            (2, &[true, false], 1),
+        ] {
+            assert_eq!(free_slots(slots, is_writing.iter().copied()), free, "{slots} {is_writing:?}");
+        }
     }
 }

@@ -75,7 +75,7 @@ pub struct AgentSettings {
     pub url: String,
     /// The sources that it reads.
     pub mounts: Vec<Mount>,
-    /// Units that it works on at once; 0 only owns.
+    /// Units that it reads at once; 0 only owns. As many more may wait for the stores.
     pub slots: u32,
     /// Digest of the table of attributes.
     pub schema_digest: Vec<u8>,
@@ -187,14 +187,13 @@ impl Agent {
     }
 
     fn request(&self) -> Result<WorkerReport, String> {
-        let free = self.settings.slots.saturating_sub(self.table.running());
         Ok(WorkerReport {
             worker: self.settings.name.clone(),
             session: self.settings.session,
             url: self.settings.url.clone(),
             sources: self.settings.mounts.iter().map(Mount::look).collect(),
             holdings: self.owner.as_ref().map(|owner| owner.holdings()).transpose()?,
-            free_slots: if self.is_draining { 0 } else { free },
+            free_slots: if self.is_draining { 0 } else { self.table.free_slots() },
             units: self.table.reports(),
             is_draining: self.is_draining,
             map_version: self.map_version,
