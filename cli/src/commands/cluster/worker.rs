@@ -59,7 +59,7 @@ pub(crate) struct Worker {
     /// A source as it is mounted here: NAME=PATH. May be repeated. Nothing outside is ever read.
     #[arg(long = "source", value_name = "NAME=PATH")]
     sources: Vec<OsString>,
-    /// Units that it works on at once; each takes the memory of an ingest.
+    /// Units that it reads at once, each with the memory of an ingest; as many more may wait for the stores.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     slots: u16,
     #[command(flatten)]

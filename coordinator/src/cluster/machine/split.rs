@@ -1,5 +1,6 @@
 //! Splitting walks while workers are idle.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use shardex_catalog::{SourceName, Span};
@@ -115,16 +116,18 @@ impl State {
         idle.saturating_add(workers / WORKERS_A_RESERVE).saturating_sub(waiting)
     }
 
-    /// Whether a process died with a unit. What kills its reader must not go to others by a split.
-    fn is_suspect(&self, unit: u64) -> bool {
-        self.live.workers.values().any(|live| live.suspects.contains(&unit))
-    }
-
+    /// The walks of a source that are asked next for a part. Not those that a process died with: what kills its reader must
+    /// not go to others by a split.
     fn largest_walks(&self, job: &Job, source: &SourceName, count: usize) -> Vec<u64> {
+        if count == 0 {
+            return Vec::new();
+        }
+        let suspects: BTreeSet<u64> =
+            self.live.workers.values().flat_map(|live| live.suspects.iter().copied()).collect();
         let mut walks: Vec<_> = job
             .running_walks()
             .filter(|(_, unit)| unit.task.source() == Some(source))
-            .filter(|(number, _)| !self.is_suspect(*number))
+            .filter(|(number, _)| !suspects.contains(number))
             .filter_map(|(number, unit)| match &unit.task {
                 Task::Walk { root, exclusions, .. } if exclusions.len() < EXCLUSIONS_MAX => {
                     let asked = self.live.asked.get(&number).copied().unwrap_or_default();
