@@ -388,6 +388,8 @@ pub fn attributes_of_level(level: Level) -> impl Iterator<Item = AttributeId> {
 /// `study_instance_uid`, `KVP` is `kvp`, `MRAcquisitionType` is `mr_acquisition_type`.
 #[must_use]
 pub fn dicom_metadata_name(keyword: &str) -> String {
+    // Words that capitals do not tell apart.
+    let keyword = keyword.replace("IDs", "Ids").replace("CTDIvol", "CtdiVol").replace("InmGy", "InMgy");
     let bytes = keyword.as_bytes();
     let mut name = String::with_capacity(keyword.len() + 8);
     for (n, byte) in bytes.iter().enumerate() {
@@ -480,6 +482,10 @@ mod tests {
             ("KVP", "kvp"),
             ("MRAcquisitionType", "mr_acquisition_type"),
             ("Radiopharmaceutical", "radiopharmaceutical"),
+            ("OtherPatientIDs", "other_patient_ids"),
+            ("OtherPatientIDsSequence", "other_patient_ids_sequence"),
+            ("CTDIvol", "ctdi_vol"),
+            ("EntranceDoseInmGy", "entrance_dose_in_mgy"),
         ] {
             assert_eq!(dicom_metadata_name(keyword), name);
         }

@@ -57,9 +57,22 @@ impl Fixture {
         fixture
     }
 
+    /// The same, after version 3 wrote to its shard.
+    fn version_3() -> Self {
+        let fixture = Self::version_2();
+        let shard = fixture.root.join(format!("shards/{SHARD}.sqlite"));
+        let connection = rusqlite::Connection::open(shard).expect("opened");
+        connection.execute_batch(include_str!("fixtures/shard_v3.sql")).expect("a fixture");
+        fixture
+    }
+
     /// Every older version.
-    fn all() -> [(Self, [i64; 4]); 2] {
-        [(Self::version_1(), [1, 1, 1, 1]), (Self::version_2(), [2, 2, 1, 1])]
+    fn all() -> [(Self, [i64; 4]); 3] {
+        [
+            (Self::version_1(), [1, 1, 1, 1]),
+            (Self::version_2(), [2, 2, 1, 1]),
+            (Self::version_3(), [3, 2, 1, 1]),
+        ]
     }
 
     fn versions(&self) -> Vec<i64> {
@@ -150,16 +163,20 @@ fn older_versions_are_brought_up_to_date_when_they_are_written_to() {
         let work = shardex_shard_store::maintain::Work::Optimize;
         archive.maintain(work, Some(&shard), false, &Arc::default(), &mut |_| {}).expect("optimised");
         drop(archive);
-        assert_eq!(fixture.versions(), [3, 2, 1, 1]);
+        assert_eq!(fixture.versions(), [4, 2, 1, 1]);
         assert!(manifest(&fixture.root).contains("format_version = 2"), "{}", manifest(&fixture.root));
         assert_eq!((fixture.rows(), fixture.instances()), (before, (2, 1)));
         assert_eq!(fixture.findings(), []);
         // A file of the archive shows the views of today to whoever opens it alone.
         let shard = fixture.root.join(format!("shards/{SHARD}.sqlite"));
         let connection = rusqlite::Connection::open(shard).expect("opened");
-        let sql = "SELECT count(*) FROM files f JOIN instances i ON i.file_path = f.file_path";
-        let named: i64 = connection.query_row(sql, [], |row| row.get(0)).expect("counted");
-        assert_eq!(named, 2);
+        for sql in [
+            "SELECT count(*) FROM files f JOIN instances i ON i.file_path = f.file_path",
+            "SELECT count(*) FROM dicom_metadata WHERE other_patient_ids IS NULL AND ctdi_vol IS NULL",
+        ] {
+            let named: i64 = connection.query_row(sql, [], |row| row.get(0)).expect(sql);
+            assert_eq!(named, 2, "{sql}");
+        }
         drop(connection);
         Archive::create_or_open(&fixture.root, &ArchiveSettings::default()).expect("opened again");
     }

@@ -9,7 +9,7 @@ use crate::sqlite::Format;
 
 /// Format of a shard file.
 pub(crate) const SHARD: Format =
-    Format { application_id: 0x5368_4478, migrations: &[version_1, version_2, version_3] };
+    Format { application_id: 0x5368_4478, migrations: &[version_1, version_2, version_3, version_4] };
 
 /// The attribute that is stored packed, in a column of its own.
 pub(crate) const STORED_UID_COLUMN: &str = "SOPInstanceUID";
@@ -111,9 +111,14 @@ CREATE INDEX file_twin ON file(sop_instance_uid) WHERE twin > 0;\n"
         .to_owned()
 }
 
-/// View `files` has got `file_path`. The views of versions 1 and 2 are in their files only: a new file gets its
+/// View `files` has got `file_path`. The views of this version and those before are in their files only: a new file gets its
 /// views once, because SQLite takes milliseconds to read them.
 fn version_3() -> String {
+    String::new()
+}
+
+/// Columns of view `dicom_metadata` have got other names.
+fn version_4() -> String {
     let drop: String = View::ALL.iter().map(|view| format!("DROP VIEW IF EXISTS {view};\n")).collect();
     drop + &views::create_views()
 }
