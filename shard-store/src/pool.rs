@@ -15,7 +15,7 @@ use crate::layout::Layout;
 use crate::schema::SHARD;
 use crate::shard::ShardFile;
 use crate::sqlite::{self, SqliteSettings};
-use crate::template::Template;
+use crate::template::{self, Template};
 use crate::thread::Owner;
 use crate::{history, private};
 
@@ -231,12 +231,20 @@ impl OpenShards {
         let path = self.layout.shard(id);
         let folder = path.parent().expect("a shard lies in its partition's folder");
         private::create_folder(folder).map_err(|error| io_error(folder, &error))?;
-        self.new.place(&path, &SHARD, &self.settings)?;
+        let is_new = self.new.place(&path, &SHARD, &self.settings)?;
         // One budget for all: it is the same for a shard whether one or sixty-four are open.
         let cache_bytes = self.settings.cache_bytes / self.settings.open_shards.max(1) as u64;
         let cache_bytes = cache_bytes.max(512 << 10);
         let incarnation = Incarnation(random_u64());
-        ShardFile::open(id.clone(), &path, &self.settings, cache_bytes, incarnation, Arc::clone(&self.roots))
+        let roots = Arc::clone(&self.roots);
+        ShardFile::open(id.clone(), &path, &self.settings, cache_bytes, incarnation, roots).inspect_err(
+            |_| {
+                // On a full disk it could not be asked either, for want of a place for SQLite's index of its log.
+                if is_new {
+                    template::take_away(&path);
+                }
+            },
+        )
     }
 
     fn make_room(&mut self) -> Result<(), StoreError> {

@@ -22,7 +22,8 @@ const WITH_LOG: u8 = 2;
 pub(crate) struct Template(OnceLock<Vec<u8>>);
 
 impl Template {
-    /// Makes a file that is not there, durably; one that is there is left as it is. Only its writer may call this.
+    /// Makes a file that is not there, durably; one that is there is left as it is. Whether it was made. Only its writer may
+    /// call this.
     ///
     /// # Errors
     /// [`StoreError`]; there is no file then, or the whole.
@@ -31,9 +32,12 @@ impl Template {
         path: &Path,
         format: &Format,
         settings: &SqliteSettings,
-    ) -> Result<(), StoreError> {
-        if path.try_exists().map_err(|error| io_error(path, &error))? {
-            return Ok(());
+    ) -> Result<bool, StoreError> {
+        // A link into a disk that is not mounted is there.
+        match fs::symlink_metadata(path) {
+            Ok(_) => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(io_error(path, &error)),
         }
         let content = match self.0.get() {
             Some(content) => content,
@@ -42,8 +46,14 @@ impl Template {
                 self.0.get_or_init(|| made)
             }
         };
-        place(path, content).map_err(|error| io_error(path, &error))
+        place(path, content).map(|()| true).map_err(|error| io_error(path, &error))
     }
+}
+
+/// Takes a file away again that was made just now and into which nothing was written.
+pub(crate) fn take_away(path: &Path) {
+    let _ = fs::remove_file(path);
+    let _ = remove_logs(path);
 }
 
 fn make(format: &Format, settings: &SqliteSettings) -> rusqlite::Result<Vec<u8>> {
@@ -58,15 +68,12 @@ fn make(format: &Format, settings: &SqliteSettings) -> rusqlite::Result<Vec<u8>>
 }
 
 fn place(path: &Path, content: &[u8]) -> io::Result<()> {
-    let beside = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let new = beside(".new");
+    let new = beside(path, ".new");
     remove(&new)?;
-    // A log that somebody left without its file belongs to no file that is made now.
-    ["-wal", "-shm", "-journal"].iter().try_for_each(|suffix| remove(&beside(suffix)))?;
+    // A log that somebody left without its file belongs to no file that is made now, not after a power cut either.
+    if remove_logs(path)? {
+        private::sync_parent(path)?;
+    }
     let written = write(&new, content).and_then(|()| fs::rename(&new, path));
     if written.is_err() {
         let _ = fs::remove_file(&new);
@@ -80,11 +87,26 @@ fn write(new: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-fn remove(path: &Path) -> io::Result<()> {
+/// Whether there was any.
+fn remove_logs(path: &Path) -> io::Result<bool> {
+    ["-wal", "-shm", "-journal"]
+        .iter()
+        .try_fold(false, |any, suffix| Ok(remove(&beside(path, suffix))? || any))
+}
+
+/// Whether it was there.
+fn remove(path: &Path) -> io::Result<bool> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 #[cfg(test)]

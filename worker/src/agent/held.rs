@@ -158,7 +158,7 @@ impl Table {
 
     fn start(&self, grant: &UnitGrant, placement: &str) {
         let key = (grant.unit, grant.fence);
-        let control = Control { has_read: Arc::clone(&self.wake), ..Control::default() };
+        let control = Control::default();
         {
             let mut units = self.units.lock();
             if units.contains_key(&key) {
@@ -178,7 +178,7 @@ impl Table {
             (Arc::clone(&self.units), Arc::clone(&self.crumbs), Arc::clone(&self.wake));
         let (grant, placement) = (grant.clone(), placement.to_owned());
         tokio::spawn(async move {
-            let result = work(&settings, &*stores, &crumbs, &grant, &placement, control).await;
+            let result = work(&settings, &*stores, &crumbs, (&grant, &placement), control, &wake).await;
             match &result {
                 Ok(_) => crumbs.forget(grant.unit),
                 Err(GivenUp { why, begins_anew: true }) => {
@@ -207,9 +207,9 @@ async fn work(
     settings: &AgentSettings,
     stores: &dyn UnitStores,
     crumbs: &Crumbs,
-    grant: &UnitGrant,
-    placement: &str,
+    (grant, placement): (&UnitGrant, &str),
     control: Control,
+    wake: &Notify,
 ) -> Result<UnitOutcome, GivenUp> {
     let placement: Placement = (settings.parse_placement)(placement)?;
     let unit =
@@ -220,16 +220,26 @@ async fn work(
     let suspects = crumbs.suspects_of(grant.unit);
     how.after_a_death = suspects.is_some();
     how.suspects = suspects.unwrap_or_default();
-    let slot = crumbs.begin(grant.unit);
+    let slot = crumbs.begin(grant.unit).map(Arc::new);
+    // What is found out of a suspect rests on its breadcrumbs until it is recorded.
+    let to_forget = slot.clone().filter(|_| !how.after_a_death);
+    let has_read = Arc::clone(&control.has_read);
     how.breadcrumbs = slot.as_ref().map(|slot| slot.folder().to_owned());
     how.count_ahead = matches!(&unit.task, Task::Walk { span, excluded, .. }
         if span.directory().is_root() && span.names().is_none() && excluded.is_empty());
     let stores = stores.begin(grant.unit, unit.fence).await?;
-    let worked = tokio::task::spawn_blocking(move || {
+    let mut worked = tokio::task::spawn_blocking(move || {
         let _slot = slot;
         run_unit(unit, how, stores, &control)
     });
-    let worked = worked.await;
+    let worked = tokio::select! {
+        worked = &mut worked => worked,
+        () = has_read.notified() => {
+            to_forget.inspect(|slot| slot.has_read());
+            wake.notify_one();
+            worked.await
+        }
+    };
     worked
         .map_err(|_| "the unit crashed".to_owned())?
         .map_err(|error| GivenUp { why: error.without_paths(), begins_anew: error.is_over() })
