@@ -143,6 +143,11 @@ class Cluster:
         return sum(measure.size_of(os.path.join(self.folder, name)) for name in stores)
 
 
+# What of its history etcd keeps, and how much space it may take: as in deploy/.
+KEEPING = {"--auto-compaction-mode": "periodic", "--auto-compaction-retention": "1m",
+           "--quota-backend-bytes": str(256 << 20)}
+
+
 class Etcd:
     """Members of etcd, and what they say of themselves."""
 
@@ -156,7 +161,7 @@ class Etcd:
         for number, (url, peer) in enumerate(zip(self.urls, peers)):
             options = {"--name": f"m{number}", "--data-dir": os.path.join(folder, f"m{number}"),
                        "--listen-client-urls": url, "--advertise-client-urls": url, "--listen-peer-urls": peer,
-                       "--initial-advertise-peer-urls": peer, "--initial-cluster": together}
+                       "--initial-advertise-peer-urls": peer, "--initial-cluster": together, **KEEPING}
             command = ["etcd", "--log-level", "error", *(part for option in options.items() for part in option)]
             self.children.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
         until = time.monotonic() + PATIENCE

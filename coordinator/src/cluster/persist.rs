@@ -28,7 +28,7 @@ pub async fn recover(store: &dyn StateStore) -> Result<(), Error> {
     let mut persisted = Persisted::load(store).await?;
     let mut durable = persisted.durable();
     durable.recover(false);
-    persisted.save(store, &durable).await
+    persisted.save(store, &durable).await.map(drop)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -75,16 +75,17 @@ impl Persisted {
         self.durable.clone()
     }
 
-    /// Stores what differs, all or nothing.
+    /// Stores what differs, all or nothing. Returns how many bytes that were.
     ///
     /// # Errors
     /// [`Error::Contended`] if somebody else wrote, or this process leads no more. After any error,
     /// what is stored is not known: load again.
-    pub(super) async fn save(&mut self, store: &dyn StateStore, wanted: &Durable) -> Result<(), Error> {
+    pub(super) async fn save(&mut self, store: &dyn StateStore, wanted: &Durable) -> Result<usize, Error> {
         let changes = self.changes(wanted)?;
         if changes.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
+        let bytes = changes.iter().filter_map(|change| change.value.as_ref()).map(Vec::len).sum();
         let keys: Vec<_> =
             changes.iter().map(|change| (change.key.clone(), change.value.is_some())).collect();
         let written = store.apply(changes).await?.ok_or(Error::Contended)?;
@@ -96,7 +97,7 @@ impl Persisted {
             }
         }
         self.durable = wanted.clone();
-        Ok(())
+        Ok(bytes)
     }
 
     fn changes(&self, wanted: &Durable) -> Result<Vec<Change>, Error> {

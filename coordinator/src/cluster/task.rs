@@ -18,6 +18,11 @@ const CALLS_MAX: usize = 256;
 const TICK: Duration = Duration::from_millis(500);
 /// Loads after failed stores, one after the other, before somebody else may try.
 const FAILURES_MAX: u32 = 3;
+/// Bytes that are stored a second, at most: etcd keeps every revision until it compacts them, and refuses all writes once
+/// that is more than its quota. Calls that come meanwhile are answered together.
+const STORED_A_SECOND: usize = 1 << 20;
+/// The longest that calls wait for that.
+const REST_MAX: Duration = Duration::from_millis(500);
 
 /// Why a call got no answer.
 #[derive(Debug)]
@@ -131,6 +136,12 @@ impl Drop for Leading {
     }
 }
 
+/// How long nothing is stored after so many bytes. Pure.
+fn rest_after(bytes: usize) -> Duration {
+    let milliseconds = bytes.saturating_mul(1000) / STORED_A_SECOND;
+    Duration::from_millis(u64::try_from(milliseconds).unwrap_or(u64::MAX)).min(REST_MAX)
+}
+
 impl Leading {
     /// Leads until the store fails or the term may be over. `began` gets the way to ask.
     ///
@@ -150,7 +161,9 @@ impl Leading {
         let mut waiting: Vec<Box<dyn Call>> = Vec::with_capacity(CALLS_MAX);
         let mut refusing: Option<Refusal> = None;
         let mut failures = 0;
+        let mut rest = Duration::ZERO;
         loop {
+            tokio::time::sleep(std::mem::take(&mut rest)).await;
             tokio::select! {
                 taken = calls.recv_many(&mut waiting, CALLS_MAX) => if taken == 0 { return Ok(()) },
                 _ = ticks.tick() => {}
@@ -183,18 +196,20 @@ impl Leading {
             if !self.still_leads() {
                 return Err(Error::TermOver);
             }
-            if let Err(error) = stored {
-                failures += 1;
-                // Somebody else has written, or the state is another one: what is in memory is worth nothing.
-                if failures >= FAILURES_MAX || matches!(error, Error::Contended) {
-                    return Err(error);
+            match stored {
+                Ok(bytes) => (failures, rest) = (0, rest_after(bytes)),
+                Err(error) => {
+                    failures += 1;
+                    // Somebody else has written, or the state is another one: what is in memory is worth nothing.
+                    if failures >= FAILURES_MAX || matches!(error, Error::Contended) {
+                        return Err(error);
+                    }
+                    tracing::warn!(%error, "the state could not be stored; it is read again");
+                    persisted = Persisted::load(&*self.store).await?;
+                    state.reload(persisted.durable(), self.moment());
+                    continue;
                 }
-                tracing::warn!(%error, "the state could not be stored; it is read again");
-                persisted = Persisted::load(&*self.store).await?;
-                state.reload(persisted.durable(), self.moment());
-                continue;
             }
-            failures = 0;
             if refusing.is_some() {
                 tracing::error!(
                     "the state of the cluster is gone, or older than its stores: run `shardex recover --coordinator URL`"
@@ -226,5 +241,19 @@ impl Leading {
     /// Whether nobody else can lead yet. A process that slept finds out here.
     fn still_leads(&self) -> bool {
         self.clock.elapsed().as_millis() < u128::from(self.until.load(Ordering::Acquire))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_stored_takes_its_time() {
+        for (bytes, milliseconds) in
+            [(0, 0), (1000, 0), (10_486, 10), (1 << 18, 250), (8 << 20, 500), (usize::MAX, 500)]
+        {
+            assert_eq!(rest_after(bytes), Duration::from_millis(milliseconds), "{bytes}");
+        }
     }
 }
