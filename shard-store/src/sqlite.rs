@@ -184,7 +184,7 @@ fn percent_encoded(path: &Path) -> String {
         .collect()
 }
 
-/// Sets a connection that writes up.
+/// Applies the settings to a connection that writes.
 pub(crate) fn configure(
     connection: &Connection,
     settings: &SqliteSettings,

@@ -26,7 +26,7 @@ impl Template {
     /// call this.
     ///
     /// # Errors
-    /// [`StoreError`]; there is no file then, or the whole.
+    /// [`StoreError`]; there is no file then, or a whole one.
     pub(crate) fn place(
         &self,
         path: &Path,
