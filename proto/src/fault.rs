@@ -1,5 +1,7 @@
 //! A failure on the wire: the one place that knows how a gRPC status carries it.
 
+use std::error::Error;
+
 use prost::Message;
 use tonic::{Code, Status};
 
@@ -34,8 +36,10 @@ impl Fault {
     /// A fault without more detail than its reason. The code follows from the reason.
     #[must_use]
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        let may_retry =
-            matches!(reason, Reason::Busy | Reason::ShuttingDown | Reason::Stalled | Reason::NotLeader);
+        let may_retry = matches!(
+            reason,
+            Reason::Busy | Reason::ShuttingDown | Reason::Stalled | Reason::NotLeader | Reason::NoLease
+        );
         let detail = ErrorDetail { reason: reason.into(), may_retry, ..ErrorDetail::default() };
         Self { code: code(reason), message: message.into(), detail }
     }
@@ -60,7 +64,8 @@ fn code(reason: Reason) -> Code {
         | Reason::AllShardsFailed
         | Reason::ShuttingDown
         | Reason::StoreFailed
-        | Reason::NotLeader => Code::Unavailable,
+        | Reason::NotLeader
+        | Reason::NoLease => Code::Unavailable,
         Reason::Unauthenticated => Code::Unauthenticated,
         Reason::Stalled | Reason::Fenced => Code::Aborted,
         Reason::NotFound => Code::NotFound,
@@ -84,8 +89,24 @@ impl From<Status> for Fault {
             let any = read.details.into_iter().find(|any| any.type_url == DETAIL_TYPE)?;
             ErrorDetail::decode(&*any.value).ok()
         });
-        Self { code: status.code(), message: status.message().to_owned(), detail: detail.unwrap_or_default() }
+        // What comes from a peer has no cause; what was made here, of a connection that broke, says little without.
+        let message = with_causes(status.message(), status.source());
+        Self { code: status.code(), message, detail: detail.unwrap_or_default() }
     }
+}
+
+/// An error's text with its causes: tonic's own text says only `transport error`, or `http2 error`.
+#[must_use]
+pub fn with_causes(text: &str, mut cause: Option<&(dyn Error + 'static)>) -> String {
+    let mut text = text.to_owned();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text.strip_prefix("transport error: ").map(str::to_owned).unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -110,5 +131,13 @@ mod tests {
             (fault.code, fault.reason(), &*fault.message),
             (Code::NotFound, Reason::Unspecified, "what")
         );
+    }
+
+    #[test]
+    fn a_broken_connection_says_why() {
+        let mut broken = Status::unavailable("http2 error");
+        let cause = std::io::Error::new(std::io::ErrorKind::TimedOut, "keep-alive timed out");
+        broken.set_source(std::sync::Arc::new(cause));
+        assert_eq!(Fault::from(broken).message, "http2 error: keep-alive timed out");
     }
 }

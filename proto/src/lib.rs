@@ -7,7 +7,7 @@ mod fault;
 pub mod packed;
 mod rows;
 
-pub use fault::Fault;
+pub use fault::{Fault, with_causes};
 pub use packed::schema_digest;
 pub use prost::bytes::Bytes;
 pub use rows::{MalformedRows, RowPacker, RowReader};

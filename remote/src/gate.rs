@@ -283,12 +283,16 @@ impl Gate {
         if self.clock.elapsed() < until {
             Ok(())
         } else {
-            Err(self.not_now("may not serve: its lease is over"))
+            Err(self.later(Reason::NoLease, "may not serve: its lease is over"))
         }
     }
 
     fn not_now(&self, why: &str) -> Fault {
-        let mut fault = Fault::new(Reason::NotFound, format!("worker `{}` {why}", self.worker));
+        self.later(Reason::NotFound, why)
+    }
+
+    fn later(&self, reason: Reason, why: &str) -> Fault {
+        let mut fault = Fault::new(reason, format!("worker `{}` {why}", self.worker));
         fault.detail.may_retry = true;
         fault
     }

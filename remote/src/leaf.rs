@@ -8,10 +8,11 @@ use shardex_catalog::{Cell, LeafQuery, LeafSearch, Predicate, ShardId, StoreId};
 use shardex_proto::packed::search_out;
 use shardex_proto::v1::{self, RowsPart};
 use shardex_proto::{Fault, RowReader};
-use shardex_seams::{Leaf, StoreError};
+use shardex_seams::{Clock, Leaf, StoreError};
 use tokio::runtime::Handle;
 use tonic::Streaming;
 
+use crate::absent::Absent;
 use crate::map::{Locator, Map};
 use crate::peers::{Caller, Method, Peers, unreachable};
 use crate::shards::nonsense;
@@ -30,10 +31,18 @@ pub struct RemoteLeaf {
 }
 
 impl RemoteLeaf {
-    /// Leaves over the owners that `locator` knows. What may succeed later is tried for `patience`.
+    /// Leaves over the owners that `locator` knows. What may succeed later is tried for `patience`; an owner that was
+    /// waited for in vain fails at once for a second of `clock`, and is tried once after it.
     #[must_use]
-    pub fn new(peers: Arc<Peers>, locator: Arc<dyn Locator>, handle: Handle, patience: Duration) -> Self {
-        Self { caller: Caller { peers, locator, patience, handle, local: None } }
+    pub fn new(
+        peers: Arc<Peers>,
+        locator: Arc<dyn Locator>,
+        handle: Handle,
+        patience: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let absent = Some(Arc::new(Absent::new(clock)));
+        Self { caller: Caller { peers, locator, patience, handle, local: None, absent } }
     }
 
     /// Asks the owner of a store for rows of so many columns, and takes them in.

@@ -6,34 +6,28 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use shardex_catalog::{Fence, ShardId, StoreId};
+use shardex_catalog::{ShardId, StoreId};
 use shardex_daemon::net::{self, ChannelSettings, KeepAlive, Peer};
 use shardex_proto::Fault;
 use shardex_proto::v1::store_client::StoreClient;
-use shardex_proto::v1::{self, Writer};
-use shardex_seams::{Ledger, Registry, ShardWriter, StoreError};
+use shardex_seams::StoreError;
 use tokio::runtime::Handle;
-use tokio::task::JoinSet;
 use tonic::{Response, Status};
 
-use crate::ledger::RemoteLedger;
+use crate::absent::{Absent, Effort};
 use crate::local::LocalStores;
 use crate::map::{Locator, Map};
-use crate::registry::RemoteRegistry;
-use crate::shards::RemoteShards;
 use crate::status;
 
 /// An owner that is gone must not hold up a reader for long.
 const KEEP_ALIVE: KeepAlive = KeepAlive { every: Duration::from_secs(1), wait: Duration::from_secs(2) };
+/// Time for a connection, its handshakes included.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// Time for one answer.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 /// First and longest pause before another try.
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// Time in which a worker that owns nothing yet must hear of a unit.
-const IDLE_OWNER_MAX: Duration = Duration::from_secs(2);
-/// Owners at which a unit begins at once.
-const BEGINS_MAX: usize = 64;
 /// Batches and records are bounded far below.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
@@ -61,7 +55,13 @@ impl Peers {
         let peer = match known {
             Some(peer) => peer,
             None => {
-                let peer = net::connect_with(&(self.settings)(url), KEEP_ALIVE).await?;
+                let settings = (self.settings)(url);
+                let connected = tokio::time::timeout(CONNECT_MAX, net::connect_with(&settings, KEEP_ALIVE));
+                let silent = || net::Error::Unreachable {
+                    url: settings.url.clone(),
+                    detail: format!("no connection within {} s", CONNECT_MAX.as_secs()),
+                };
+                let peer = connected.await.unwrap_or_else(|_| Err(silent()))?;
                 self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(url.to_owned(), peer.clone());
                 peer
             }
@@ -93,6 +93,8 @@ pub(crate) struct Caller {
     pub(crate) handle: Handle,
     /// The stores of this process, which need no call.
     pub(crate) local: Option<LocalStores>,
+    /// Owners that were waited for in vain, where those who ask many shards shall not wait for each.
+    pub(crate) absent: Option<Arc<Absent>>,
 }
 
 /// What one try gave.
@@ -101,6 +103,8 @@ enum Tried<T> {
     Failed(StoreError),
     /// Perhaps later, perhaps elsewhere.
     Later(StoreError),
+    /// Perhaps later, as anything that this worker is asked: why it does not serve.
+    Silent(String),
 }
 
 impl Caller {
@@ -161,18 +165,25 @@ impl Caller {
         let mut pause = PAUSE;
         let mut map = self.locator.map();
         loop {
-            let tried = match owner(&map, target) {
-                Some((worker, url)) => self.once(worker, url, request.clone(), method).await,
+            let owner = owner(&map, target);
+            let tried = match owner {
+                Some((worker, url)) => self.visit(worker, url, request.clone(), method).await,
                 None => Tried::Later(nobody(target)),
             };
-            let error = match tried {
+            let (error, silence) = match tried {
                 Tried::Done(answer) => return Ok(answer),
                 Tried::Failed(error) => return Err(error),
-                Tried::Later(error) => error,
+                Tried::Later(error) => (error, None),
+                Tried::Silent(why) => (unreachable(owner.unwrap_or_default().0, &why), Some(why)),
             };
             tokio::select! {
                 biased;
-                () = &mut give_up => return Err(error),
+                () = &mut give_up => {
+                    if let (Some((_, url)), Some(why), Some(absent)) = (owner, silence, &self.absent) {
+                        absent.missed(url, why);
+                    }
+                    return Err(error);
+                }
                 () = tokio::time::sleep(pause) => {}
             }
             pause = (pause * 2).min(PAUSE_MAX);
@@ -206,6 +217,7 @@ impl Caller {
                 Tried::Done(answer) => return Ok(answer),
                 Tried::Failed(error) => return Err(error),
                 Tried::Later(error) => error,
+                Tried::Silent(why) => unreachable(worker, &why),
             };
             tokio::select! {
                 biased;
@@ -216,36 +228,49 @@ impl Caller {
         }
     }
 
-    /// Begins a unit's session at the stores of one owner.
-    async fn begin_at(&self, worker: &str, writer: Writer, owns_nothing: bool) -> Result<(), StoreError> {
-        let begun = self.call_worker(worker, writer, |mut client, request| {
-            Box::pin(async move { client.begin(request).await })
-        });
-        if owns_nothing {
-            // It may be gone for good. If it is given a shard before it has heard of the unit, it refuses the unit's
-            // rows, and the unit begins anew.
-            let _ = tokio::time::timeout(IDLE_OWNER_MAX, begun).await;
-            return Ok(());
+    /// [`Caller::once`], if the worker was not waited for in vain just now.
+    async fn visit<R, T>(&self, worker: &str, url: &str, request: R, method: Method<R, T>) -> Tried<T> {
+        let Some(absent) = &self.absent else {
+            return self.once(worker, url, request, method).await;
+        };
+        let effort = absent.effort(url);
+        if let Effort::None(why) = effort {
+            return Tried::Failed(unreachable(worker, &why));
         }
-        begun.await.map(|v1::Done {}| ())
+        match self.once(worker, url, request, method).await {
+            Tried::Silent(why) if effort == Effort::Once => {
+                let error = unreachable(worker, &why);
+                absent.missed(url, why);
+                Tried::Failed(error)
+            }
+            Tried::Silent(why) => Tried::Silent(why),
+            answered => {
+                absent.answered(url);
+                answered
+            }
+        }
     }
 
     async fn once<R, T>(&self, worker: &str, url: &str, request: R, method: Method<R, T>) -> Tried<T> {
         let client = match self.peers.client(url).await {
             Ok(client) => client,
-            Err(error) => return Tried::Later(unreachable(worker, &error.to_string())),
+            Err(error) => return Tried::Silent(error.to_string()),
         };
         let fault = match tokio::time::timeout(ANSWER_MAX, method(client, request)).await {
             Ok(Ok(answer)) => return Tried::Done(answer.into_inner()),
             Ok(Err(status)) => Fault::from(status),
             Err(_) => {
                 self.peers.forget(url);
-                return Tried::Later(unreachable(worker, "it does not answer"));
+                return Tried::Silent("it does not answer".to_owned());
             }
         };
         if status::may_retry(&fault) {
             self.peers.forget(url);
-            Tried::Later(unreachable(worker, &fault.message))
+            if status::is_of_one_store(&fault) {
+                Tried::Later(unreachable(worker, &fault.message))
+            } else {
+                Tried::Silent(fault.message)
+            }
         } else {
             Tried::Failed(status::back(fault, worker))
         }
@@ -267,83 +292,4 @@ fn nobody(target: &StoreId) -> StoreError {
 
 pub(crate) fn unreachable(worker: &str, why: &str) -> StoreError {
     StoreError::Away { store: format!("worker {worker}"), detail: why.to_owned() }
-}
-
-/// All stores of a cluster, as one unit uses them.
-pub struct RemoteStores {
-    caller: Caller,
-    writer: Writer,
-}
-
-/// Waits for the next of those that begin.
-async fn begun(beginning: &mut JoinSet<Result<(), StoreError>>) -> Result<(), StoreError> {
-    let next = beginning.join_next().await;
-    next.map_or(Ok(()), |begun| begun.map_err(|_| StoreError::Closed)?)
-}
-
-impl RemoteStores {
-    /// The stores for a unit with a fence. What may succeed later is tried for `patience`. Calls run on
-    /// `handle`'s runtime, whatever runtime or thread makes them.
-    #[must_use]
-    pub fn new(
-        peers: Arc<Peers>,
-        locator: Arc<dyn Locator>,
-        unit: u64,
-        fence: Fence,
-        patience: Duration,
-        handle: Handle,
-    ) -> Self {
-        let caller = Caller { peers, locator, patience, handle, local: None };
-        Self { caller, writer: Writer { unit, fence: fence.0 } }
-    }
-
-    /// Uses the stores of this process without a call where they are the ones that are meant.
-    #[must_use]
-    pub fn with_local(mut self, local: Option<LocalStores>) -> Self {
-        self.caller.local = local;
-        self
-    }
-
-    /// Begins the unit's session at every store, at many at once: most have to ask the leader first, who has given the fence
-    /// just now.
-    ///
-    /// # Errors
-    /// [`StoreError`] if one does not answer, or knows a higher fence: the unit must not read then.
-    ///
-    /// # Cancel safety
-    /// Dropped, some stores may know the session; beginning again is harmless.
-    pub async fn begin(&self) -> Result<(), StoreError> {
-        let map = self.caller.locator.locate(&[]).await?;
-        let mut beginning = JoinSet::new();
-        for worker in map.owners() {
-            if beginning.len() >= BEGINS_MAX {
-                begun(&mut beginning).await?;
-            }
-            let (caller, writer) = (self.caller.clone(), self.writer);
-            let (worker, owns_nothing) = (worker.to_owned(), map.owns_nothing(worker));
-            beginning.spawn(async move { caller.begin_at(&worker, writer, owns_nothing).await });
-        }
-        while !beginning.is_empty() {
-            begun(&mut beginning).await?;
-        }
-        Ok(())
-    }
-
-    /// The shards.
-    #[must_use]
-    pub fn shards(&self) -> Arc<dyn ShardWriter> {
-        Arc::new(RemoteShards { caller: self.caller.clone(), writer: self.writer })
-    }
-
-    /// The registry.
-    #[must_use]
-    pub fn registry(&self) -> Arc<dyn Registry> {
-        Arc::new(RemoteRegistry { caller: self.caller.clone(), writer: self.writer })
-    }
-
-    /// The ledger.
-    #[must_use]
-    pub fn ledger(&self) -> Arc<dyn Ledger> {
-        Arc::new(RemoteLedger { caller: self.caller.clone(), writer: self.writer })
-    }
 }

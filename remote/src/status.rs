@@ -69,6 +69,11 @@ pub(crate) fn may_retry(fault: &Fault) -> bool {
             ))
 }
 
+/// Whether a fault that may pass is one of the store that was asked for: others of the same worker may serve.
+pub(crate) fn is_of_one_store(fault: &Fault) -> bool {
+    matches!(fault.reason(), Reason::NotFound | Reason::StoreFailed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

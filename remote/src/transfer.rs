@@ -100,7 +100,7 @@ impl StoreFetcher {
         handle: Handle,
         patience: Duration,
     ) -> Self {
-        let caller = Caller { peers, locator, patience, handle, local: None };
+        let caller = Caller { peers, locator, patience, handle, local: None, absent: None };
         Self { caller, worker: worker.to_owned() }
     }
 

@@ -54,7 +54,7 @@ pub enum Error {
         detail: &'static str,
     },
     /// The server does not answer.
-    #[error("`{url}` cannot be reached: {detail}; does `shardex serve` run there?")]
+    #[error("`{url}` cannot be reached: {detail}; does shardex run there, and listen?")]
     Unreachable {
         /// The server.
         url: String,
@@ -66,16 +66,7 @@ pub enum Error {
     Serve(String),
 }
 
-/// A transport error with its causes: tonic's own text says only `transport error`.
+/// A transport error with its causes.
 pub(super) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text.strip_prefix("transport error: ").map(str::to_owned).unwrap_or(text)
+    shardex_proto::with_causes(&error.to_string(), error.source())
 }

@@ -3,6 +3,7 @@
 mod owner;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use shardex_catalog::{
@@ -10,8 +11,8 @@ use shardex_catalog::{
     LeafQuery, LedgerChange, LedgerEntry, PartitionInput, PartitionScheme, Predicate, RelativePath, StudyKey,
     View,
 };
-use shardex_remote::{LedgerFileRows, RemoteLeaf};
-use shardex_seams::{Leaf, ShardWriter, StoreError, StudyClaim};
+use shardex_remote::{LedgerFileRows, Locator as _, RemoteLeaf};
+use shardex_seams::{Clock, Leaf, ShardWriter, StoreError, StudyClaim};
 use tokio::runtime::Handle;
 
 use owner::{Owner, PATIENCE, batch, directory, shard, source};
@@ -33,7 +34,8 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 fn leaf(owner: &Owner) -> RemoteLeaf {
     let locator = Arc::clone(&owner.locator) as Arc<dyn shardex_remote::Locator>;
-    RemoteLeaf::new(Arc::clone(&owner.peers), locator, Handle::current(), PATIENCE)
+    let clock = Arc::clone(&owner.clock) as Arc<dyn Clock>;
+    RemoteLeaf::new(Arc::clone(&owner.peers), locator, Handle::current(), PATIENCE, clock)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -273,7 +275,8 @@ async fn what_is_not_the_owners_is_refused_and_looked_for_elsewhere() {
     // Whoever cancels does not wait for an owner that is gone: this one is asked for a day.
     let locator = Arc::clone(&owner.locator) as Arc<dyn shardex_remote::Locator>;
     let day = Duration::from_secs(86_400);
-    let leaf = RemoteLeaf::new(Arc::clone(&owner.peers), locator, Handle::current(), day);
+    let clock = Arc::clone(&owner.clock) as Arc<dyn Clock>;
+    let leaf = RemoteLeaf::new(Arc::clone(&owner.peers), locator, Handle::current(), day, clock);
     let query = LeafQuery {
         view: View::Files,
         columns: Vec::new(),
@@ -284,6 +287,66 @@ async fn what_is_not_the_owners_is_refused_and_looked_for_elsewhere() {
     let cancel = Arc::new(true.into());
     let cancelled = blocking(move || Leaf::rows(&leaf, &shard(), &query, &cancel, &mut |_| true)).await;
     assert!(matches!(cancelled, Err(StoreError::Query(_))));
+}
+
+/// An owner whose shard has a row.
+async fn owner_with_a_row() -> Owner {
+    let owner = Owner::start().await;
+    owner.take(&[(1, 5)]);
+    let unit = owner.unit(1, 5);
+    unit.begin().await.expect("begun");
+    unit.shards().apply(batch(5, 1, 8)).await.expect("applied");
+    unit.shards().barrier(shard()).await.expect("durable");
+    owner
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_waits_for_an_owner_once_whatever_it_owns() {
+    let owner = owner_with_a_row().await;
+    let leaf = Arc::new(leaf(&owner));
+    let ask = || {
+        let leaf = Arc::clone(&leaf);
+        let of_ct = Predicate::In("Modality".to_owned(), vec!["CT".to_owned()]);
+        blocking(move || leaf.excludes(&shard(), &of_ct))
+    };
+    // Who asks again for the owner waits for it.
+    let waits = || owner.locator.1.load(Ordering::Relaxed);
+    let begun = waits();
+    ask().await.expect("it serves");
+    assert_eq!(waits(), begun);
+    owner.clock.turn(Duration::from_secs(11));
+    says(ask().await, &["worker w", "lease is over"]);
+    let waited = waits();
+    assert!(waited > begun, "it may come back soon");
+    for _ in 0..100 {
+        says(ask().await, &["worker w", "lease is over"]);
+    }
+    owner.clock.turn(Duration::from_secs(1));
+    says(ask().await, &["worker w", "lease is over"]);
+    assert_eq!(waits(), waited, "one wait is enough");
+    owner.take(&[]);
+    says(ask().await, &["lease is over"]);
+    owner.clock.turn(Duration::from_secs(1));
+    ask().await.expect("it serves again");
+    owner.clock.turn(Duration::from_secs(11));
+    says(ask().await, &["lease is over"]);
+    assert!(waits() > waited, "it was back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_elsewhere_is_no_fault_of_its_worker() {
+    let owner = owner_with_a_row().await;
+    let other = shardex_catalog::ShardId::new("2020-00000000/0").expect("an id");
+    let mut map = (*owner.locator.map()).clone();
+    map.shards.insert(other.clone(), "w".to_owned());
+    *owner.locator.0.lock().expect("not poisoned") = Arc::new(map);
+    let leaf = Arc::new(leaf(&owner));
+    let ask = |shard| {
+        let leaf = Arc::clone(&leaf);
+        blocking(move || leaf.excludes(&shard, &Predicate::In("Modality".to_owned(), vec!["CT".to_owned()])))
+    };
+    says(ask(other).await, &["does not own what is asked for"]);
+    ask(shard()).await.expect("it serves");
 }
 
 #[tokio::test(flavor = "multi_thread")]

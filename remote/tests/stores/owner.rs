@@ -1,6 +1,7 @@
 //! An owner with a real archive behind a real server on loopback, and a clock that stands still.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -40,8 +41,8 @@ impl Clock for Hand {
     }
 }
 
-/// A map that the test draws.
-pub(crate) struct Drawn(pub(crate) Mutex<Arc<Map>>);
+/// A map that the test draws, and how often somebody wanted a newer one.
+pub(crate) struct Drawn(pub(crate) Mutex<Arc<Map>>, pub(crate) AtomicU64);
 
 #[async_trait]
 impl Locator for Drawn {
@@ -50,6 +51,7 @@ impl Locator for Drawn {
     }
 
     async fn locate(&self, _: &[ShardId]) -> Result<Arc<Map>, StoreError> {
+        self.1.fetch_add(1, Ordering::Relaxed);
         Ok(self.map())
     }
 }
@@ -162,7 +164,7 @@ impl Owner {
         let (stop, stopped) = mpsc::channel(1);
         let routes = StoreService::new(stores.clone(), Arc::clone(&gate)).routes();
         tokio::spawn(server.serve(routes, &[StoreService::NAME], stopped));
-        let locator = Arc::new(Drawn(Mutex::new(Arc::new(map(&url, "w")))));
+        let locator = Arc::new(Drawn(Mutex::new(Arc::new(map(&url, "w"))), AtomicU64::new(0)));
         let peers = Peers::new(|url| ChannelSettings { url: url.to_owned(), ..ChannelSettings::default() });
         let local = Some(LocalStores::new(stores, Arc::clone(&gate)));
         let (_stop, _archive, _folder) = (stop, archive, folder);

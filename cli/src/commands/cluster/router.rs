@@ -67,8 +67,10 @@ async fn serve(router: &Router) -> anyhow::Result<()> {
     let handle = tokio::runtime::Handle::current();
     let locator = directory as Arc<dyn Locator>;
     let leader = FromLeader { client: leader, handle: handle.clone() };
-    let leaf = Arc::new(RemoteLeaf::new(peers, locator, handle, SHARD_PATIENCE));
-    let mut settings = Settings::new(Arc::new(SystemClock), view_columns);
+    let clock = Arc::new(SystemClock);
+    let leaf = RemoteLeaf::new(peers, locator, handle, SHARD_PATIENCE, Arc::clone(&clock) as _);
+    let leaf = Arc::new(leaf);
+    let mut settings = Settings::new(clock, view_columns);
     settings.rows_max = router.max_rows;
     let reports = FromStores::new(Arc::clone(&leaf) as _, Arc::new(leader));
     let answers =
