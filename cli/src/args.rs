@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     cluster, completions, dump, files, health, ingest, institutions, maintain, man, overview, probe, recover,
-    report, schema, search, show, sql, status, tree, verify,
+    report, schema, search, show, snapshot, sql, status, tree, verify,
 };
 use crate::output::Color;
 
@@ -76,6 +76,10 @@ pub(crate) enum Command {
     Verify(verify::Verify),
     /// Check an archive against itself and rebuild what is lost or stale; or the state of a cluster from its workers.
     Recover(recover::Recover),
+    /// Copy the shards of an archive that have changed to another folder, while it is written and queried.
+    Snapshot(snapshot::Snapshot),
+    /// Put shards that are lost or damaged back from snapshots, or a whole archive.
+    Restore(snapshot::Restore),
     /// Answer for an archive over the network (gRPC), read-only.
     Serve(Serve),
     /// Lead a cluster, or stand by.

@@ -86,6 +86,18 @@ pub enum ArchiveError {
         /// The folder.
         path: PathBuf,
     },
+    /// The folder holds other things than snapshots.
+    #[error("`{}` is no folder of snapshots: it holds other things; name a new folder, or one of `shardex snapshot`", path.display())]
+    NotSnapshots {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The snapshots are of an archive that is partitioned otherwise.
+    #[error("`{}` holds snapshots of another archive, which is partitioned otherwise, or an archive", path.display())]
+    OtherSnapshots {
+        /// The folder.
+        path: PathBuf,
+    },
     /// It is partitioned otherwise.
     #[error(
         "the archive is partitioned by `{archive}`, not by `{wanted}`: a scheme is fixed when an archive is made"
@@ -507,7 +519,7 @@ fn refuse_unused(scheme: PartitionScheme, settings: &ArchiveSettings) -> Result<
     Ok(())
 }
 
-fn prepare_folder(path: &Path) -> Result<(), ArchiveError> {
+pub(crate) fn prepare_folder(path: &Path) -> Result<(), ArchiveError> {
     let failed = |source| not_writable(path, source);
     private::create_folder(path).map_err(failed)?;
     // What an interrupted creation leaves behind is not in the way.
@@ -522,12 +534,12 @@ fn prepare_folder(path: &Path) -> Result<(), ArchiveError> {
     Ok(())
 }
 
-fn lock(layout: &Layout) -> Result<File, ArchiveError> {
+pub(crate) fn lock(layout: &Layout) -> Result<File, ArchiveError> {
     lock_folder(layout.root(), &layout.lock())
 }
 
 /// Takes the lock of a folder; it ends with the file.
-fn lock_folder(folder: &Path, path: &Path) -> Result<File, ArchiveError> {
+pub(crate) fn lock_folder(folder: &Path, path: &Path) -> Result<File, ArchiveError> {
     let failed = |source| not_writable(path, source);
     private::create_file(path).map_err(failed)?;
     let file = OpenOptions::new().write(true).mode(0o600).open(path).map_err(failed)?;

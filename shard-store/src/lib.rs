@@ -26,6 +26,7 @@ mod rebuild;
 mod registry;
 mod schema;
 mod shard;
+pub mod snapshot;
 mod split;
 mod sqlite;
 mod state;
@@ -36,7 +37,7 @@ pub use archive::{Archive, ArchiveError, ArchiveSettings, ReadArchive, SourceRoo
 pub use leaf::LeafPool;
 pub use ledger::{LedgerFile, LedgerReader, LedgerRow};
 pub use manifest::{placement_from_text, placement_to_text};
-pub use membership::Membership;
+pub use membership::{Membership, is_workers};
 pub use moving::{ArrivedStore, Moving};
 pub use pool::ShardPool;
 pub use rebuild::Healed;

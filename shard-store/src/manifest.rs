@@ -64,6 +64,12 @@ impl Manifest {
         Ok(Placement { scheme, institutions })
     }
 
+    /// Whether studies go to the same shards by both.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        let places = |manifest: &Self| Self { format_version: FORMAT_VERSION, ..manifest.clone() };
+        places(self) == places(other)
+    }
+
     /// Whether it is of an older version and should be written anew.
     pub(crate) fn is_older(&self) -> bool {
         self.format_version < FORMAT_VERSION

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use shardex_seams::StoreError;
 
 use crate::error::io_error;
+use crate::layout::Layout;
 use crate::moving::{Moving, write_whole};
 
 /// What a folder remembers of its cluster: a state of the coordinators that knows less was lost, or put back from a
@@ -91,6 +92,16 @@ impl Moving {
     }
 
     fn membership_path(&self) -> PathBuf {
-        self.layout().moving().join("cluster.json")
+        membership_path(self.layout())
     }
+}
+
+fn membership_path(layout: &Layout) -> PathBuf {
+    layout.moving().join("cluster.json")
+}
+
+/// Whether an archive's folder is the store of a worker of a cluster.
+#[must_use]
+pub fn is_workers(archive: &Path) -> bool {
+    membership_path(&Layout::new(archive)).exists()
 }

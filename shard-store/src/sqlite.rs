@@ -174,6 +174,32 @@ fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
     })
 }
 
+/// Has SQLite look at all pages of a file that nobody writes; its log counts if it has one.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] with the first thing that SQLite finds; or why the file cannot be read.
+pub(crate) fn check_pages(path: &Path, format: &Format) -> Result<(), StoreError> {
+    let fail = |error| store_error(path, error);
+    let connection = open_still(path, format)?;
+    let said: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(fail)?;
+    if said == "ok" { Ok(()) } else { Err(StoreError::Corrupt { file: label(path), detail: said }) }
+}
+
+/// Opens a file that nobody writes.
+pub(crate) fn open_still(path: &Path, format: &Format) -> Result<Connection, StoreError> {
+    let connection = if crate::moving::log_of(path).exists() {
+        open_read_only(path)
+    } else {
+        // So that the look leaves no empty log beside it.
+        let flags =
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        Connection::open_with_flags(format!("file:{}?immutable=1", percent_encoded(path)), flags)
+    };
+    let connection = connection.map_err(|error| store_error(path, error))?;
+    check_format(&connection, path, format)?;
+    Ok(connection)
+}
+
 fn percent_encoded(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+".contains(&b);

@@ -1,6 +1,6 @@
 //! New files of a format, copied from one that is made once, in memory.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -68,23 +68,26 @@ fn make(format: &Format, settings: &SqliteSettings) -> rusqlite::Result<Vec<u8>>
 }
 
 fn place(path: &Path, content: &[u8]) -> io::Result<()> {
-    let new = beside(path, ".new");
-    remove(&new)?;
-    // A log that somebody left without its file belongs to no file that is made now, not after a power cut either.
-    if remove_logs(path)? {
-        private::sync_parent(path)?;
-    }
-    let written = write(&new, content).and_then(|()| fs::rename(&new, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&new);
-    }
-    written.and_then(|()| private::sync_parent(path))
+    place_by(path, |file| file.write_all(content))
 }
 
-fn write(new: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = private::create_new(new)?;
-    file.write_all(content)?;
-    file.sync_all()
+/// Puts what `write` writes in a database's place, durably, and all of it or nothing.
+pub(crate) fn place_by(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let new = beside(path, ".new");
+    remove(&new)?;
+    let mut file = private::create_new(&new)?;
+    let written = write(&mut file).and_then(|()| file.sync_all());
+    let placed = written.and_then(|()| {
+        // A log that is there belongs to no file that comes now, not after a power cut either.
+        if remove_logs(path)? {
+            private::sync_parent(path)?;
+        }
+        fs::rename(&new, path)
+    });
+    if placed.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    placed.and_then(|()| private::sync_parent(path))
 }
 
 /// Whether there was any.

@@ -404,6 +404,39 @@ fn what_was_lost_with_a_worker_is_missed_until_it_was_read_again() -> Result<()>
     place.check()
 }
 
+#[test]
+fn a_new_owner_begins_with_the_snapshots_of_the_one_that_is_gone() -> Result<()> {
+    let mut place = Place::small()?;
+    place.even_out()?;
+    let victim = place.home(false)?;
+    let snapshots = place.folder.path().join("snapshots").display().to_string();
+    for worker in 0..2 {
+        let store = place.cluster.store(worker).display().to_string();
+        let taken = place.cluster.shardex.run(&["snapshot", "--archive", &store, "--to", &snapshots])?;
+        assert_eq!(taken.code, Some(0), "{}", taken.err);
+    }
+    let owner = format!("w{victim}");
+    let owned: Vec<_> = place.shards()?.into_iter().filter(|shard| shard["owner"] == *owner).collect();
+    let owned: Vec<_> = owned.iter().filter_map(|shard| shard["shard"].as_str()).collect();
+    assert!(!owned.is_empty());
+    place.cluster.workers[victim].kill()?;
+    place.ask_until("it may be forgotten", || {
+        Ok(place.cluster.operate(&["workers", "forget", &owner])?.code == Some(0))
+    })?;
+    let heir = 1 - victim;
+    place.cluster.workers[heir].kill()?;
+    let store = place.cluster.store(heir).display().to_string();
+    let restore = ["restore", "--archive", &store, "--from", &snapshots];
+    let refused = place.cluster.shardex.run(&restore)?;
+    assert!(refused.code == Some(1) && refused.err.contains("name the shards"), "{}", refused.err);
+    let restored = place.cluster.shardex.run(&[&restore[..], &owned].concat())?;
+    assert_eq!(restored.code, Some(0), "{}", restored.err);
+    place.cluster.workers[heir].restart()?;
+    assert_eq!(place.ingest()?, 0, "the snapshots lack nothing");
+    place.ask_until("it answers again", || place.answers())?;
+    place.check()
+}
+
 /// Endings of the names of what a split has on the disks of workers.
 fn marks(place: &Place) -> Vec<String> {
     let folders = (0..2).map(|worker| place.cluster.store(worker).join("splitting"));

@@ -20,6 +20,7 @@ pub(crate) mod search;
 mod serve;
 pub(crate) mod show;
 mod show_header;
+pub(crate) mod snapshot;
 pub(crate) mod sql;
 pub(crate) mod status;
 pub(crate) mod tree;
@@ -82,6 +83,8 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>, before_read: Opti
         Command::Maintain(maintain) => maintain::run(&maintain),
         Command::Verify(verify) => verify::run(&verify),
         Command::Recover(recover) => recover::run(&recover),
+        Command::Snapshot(snapshot) => snapshot::take(&snapshot),
+        Command::Restore(restore) => snapshot::put_back(&restore),
         Command::Serve(serve) => serve::run(&serve),
         Command::Coordinator(coordinator) => cluster::coordinator(&coordinator),
         Command::Worker(worker) => cluster::worker(&worker, before_read),

@@ -1,5 +1,6 @@
 //! `shardex recover`.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 use shardex_daemon::SystemClock;
 use shardex_seams::Clock;
-use shardex_shard_store::{Archive, ArchiveSettings, ReadArchive, SourceRoots};
+use shardex_shard_store::{Archive, ArchiveSettings, Healed, ReadArchive, SourceRoots};
 use shardex_worker::Others;
 
 use super::{cluster, reading};
@@ -53,7 +54,28 @@ pub(crate) fn run(recover: &Recover) -> anyhow::Result<ExitCode> {
 fn recover_archive(recover: &Recover, path: &Path) -> anyhow::Result<ExitCode> {
     // Recovery mends archives; it makes none.
     ReadArchive::open(path)?;
-    let accept_lost_shards = recover.accept_lost_shards;
+    let mended = mend(path, recover.accept_lost_shards)?;
+    let mut to = output::answer();
+    if recover.json {
+        writeln!(to, "{}", output::json_text(&mended.json()))?;
+    } else {
+        mended.write(&mut to)?;
+    }
+    to.flush()?;
+    Ok(if mended.unreadable.is_empty() { ExitCode::Done } else { ExitCode::Incomplete })
+}
+
+/// What recovery did.
+pub(super) struct Mended {
+    healed: Healed,
+    rolled_back: Vec<String>,
+    rows_removed: u64,
+    /// Shards that cannot be read, with the reason.
+    pub(super) unreadable: BTreeMap<String, String>,
+}
+
+/// Makes ledger, registry and shards agree.
+pub(super) fn mend(path: &Path, accept_lost_shards: bool) -> anyhow::Result<Mended> {
     let settings = ArchiveSettings { accept_lost_shards, ..ArchiveSettings::default() };
     let archive = Archive::create_or_open(path, &settings)?;
     let state = archive.state();
@@ -66,60 +88,59 @@ fn recover_archive(recover: &Recover, path: &Path) -> anyhow::Result<ExitCode> {
         archive.truncate_logs(&shards).await?;
         anyhow::Ok(report)
     })??;
-    let healed = archive.healed();
+    let healed = archive.healed().clone();
     let unreadable = healed.unreadable_shards.iter().chain(&report.unreadable);
-    let unreadable: std::collections::BTreeMap<_, _> =
-        unreadable.map(|(shard, why)| (shard.to_string(), why.clone())).collect();
-    let rolled_back: Vec<_> = report.rolled_back.iter().map(ToString::to_string).collect();
-    let mut to = output::answer();
-    if recover.json {
-        let found = json!({
-            "ledger_files_restored": healed.ledger_files,
-            "registry_studies_restored": healed.registry_studies,
-            "shards_rolled_back": rolled_back,
-            "rows_removed": report.rows_removed,
-            "unreadable_shards": unreadable,
-        });
-        writeln!(to, "{}", output::json_text(&found))?;
-    } else {
-        write(&mut to, healed, &rolled_back, report.rows_removed, &unreadable)?;
-    }
-    to.flush()?;
-    Ok(if unreadable.is_empty() { ExitCode::Done } else { ExitCode::Incomplete })
+    Ok(Mended {
+        unreadable: unreadable.map(|(shard, why)| (shard.to_string(), why.clone())).collect(),
+        rolled_back: report.rolled_back.iter().map(ToString::to_string).collect(),
+        rows_removed: report.rows_removed,
+        healed,
+    })
 }
 
-fn write(
-    to: &mut impl Write,
-    healed: &shardex_shard_store::Healed,
-    rolled_back: &[String],
-    rows_removed: u64,
-    unreadable: &std::collections::BTreeMap<String, String>,
-) -> std::io::Result<()> {
-    let mut is_sound = true;
-    if let Some(files) = healed.ledger_files {
-        is_sound = false;
-        writeln!(to, "the ledger was rebuilt from the shards: {files} files")?;
+impl Mended {
+    /// Whether no file's state is known any more but by its row.
+    pub(super) fn has_new_ledger(&self) -> bool {
+        self.healed.ledger_files.is_some()
     }
-    if let Some(studies) = healed.registry_studies {
-        is_sound = false;
-        writeln!(to, "the registry was completed from the shards: {studies} studies were missing")?;
+
+    pub(super) fn json(&self) -> serde_json::Value {
+        json!({
+            "ledger_files_restored": self.healed.ledger_files,
+            "registry_studies_restored": self.healed.registry_studies,
+            "shards_rolled_back": self.rolled_back,
+            "rows_removed": self.rows_removed,
+            "unreadable_shards": self.unreadable,
+        })
     }
-    for shard in rolled_back {
-        is_sound = false;
-        writeln!(
-            to,
-            "shard {shard} is older than the ledger: its files will be read again by the next ingest"
-        )?;
+
+    pub(super) fn write(&self, to: &mut impl Write) -> std::io::Result<()> {
+        let mut is_sound = true;
+        if let Some(files) = self.healed.ledger_files {
+            is_sound = false;
+            writeln!(to, "the ledger was rebuilt from the shards: {files} files")?;
+        }
+        if let Some(studies) = self.healed.registry_studies {
+            is_sound = false;
+            writeln!(to, "the registry was completed from the shards: {studies} studies were missing")?;
+        }
+        for shard in &self.rolled_back {
+            is_sound = false;
+            writeln!(
+                to,
+                "shard {shard} is older than the ledger: its files will be read again by the next ingest"
+            )?;
+        }
+        if self.rows_removed > 0 {
+            writeln!(to, "{} rows that the ledger does not know were removed", self.rows_removed)?;
+        }
+        for (shard, why) in &self.unreadable {
+            is_sound = false;
+            writeln!(to, "shard {shard} cannot be read: {why}")?;
+        }
+        if is_sound {
+            writeln!(to, "nothing had to be mended")?;
+        }
+        Ok(())
     }
-    if rows_removed > 0 {
-        writeln!(to, "{rows_removed} rows that the ledger does not know were removed")?;
-    }
-    for (shard, why) in unreadable {
-        is_sound = false;
-        writeln!(to, "shard {shard} cannot be read: {why}")?;
-    }
-    if is_sound {
-        writeln!(to, "nothing had to be mended")?;
-    }
-    Ok(())
 }
