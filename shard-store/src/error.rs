@@ -35,12 +35,12 @@ pub(crate) fn io_error(file: &Path, error: &std::io::Error) -> StoreError {
     }
 }
 
-/// The part of a path that names a file inside the archive: safe to log, enough to find it.
+/// The part of a path that names a file inside the archive, or a folder of snapshots: safe to log, enough to find it.
 pub(crate) fn label(file: &Path) -> String {
-    let parts: Vec<_> = file.components().rev().take(3).collect();
+    let parts: Vec<_> = file.components().rev().take(4).collect();
     let parts = parts.into_iter().rev().map(|part| part.as_os_str().to_string_lossy());
     let mut label = parts.collect::<Vec<_>>();
-    if let Some(at) = label.iter().position(|part| matches!(&**part, "shards" | "ledger" | "registry")) {
+    if let Some(at) = label.iter().rposition(|part| matches!(&**part, "shards" | "ledger" | "registry")) {
         label.drain(..at);
     } else {
         label.drain(..label.len().saturating_sub(1));
@@ -58,6 +58,8 @@ mod tests {
             ("/data/x/archive/shards/2019-ab/0.sqlite", "shards/2019-ab/0.sqlite"),
             ("/data/x/archive/ledger/0.sqlite", "ledger/0.sqlite"),
             ("/data/x/archive/jobs.sqlite", "jobs.sqlite"),
+            ("/data/snapshots/shards/2019-ab/0/new", "shards/2019-ab/0/new"),
+            ("/shards/archive/ledger/0.sqlite", "ledger/0.sqlite"),
         ] {
             assert_eq!(label(Path::new(path)), expected);
         }

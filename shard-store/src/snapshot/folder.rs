@@ -196,7 +196,7 @@ mod tests {
         let sound = Latest::new("ab".repeat(32), 4096, 5);
         folder.set_latest(&shard, &sound).expect("written");
         assert_eq!(folder.latest(&shard).expect("read"), Some(sound.clone()));
-        assert_eq!(folder.list().expect("listed"), [shard.clone()]);
+        assert_eq!(folder.list().expect("listed"), std::slice::from_ref(&shard));
         for hostile in [
             Latest { digest: "../../../etc/passwd".into(), ..sound.clone() },
             Latest { older: vec![format!("{}/", "a".repeat(63))], ..sound.clone() },
