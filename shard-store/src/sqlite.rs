@@ -185,6 +185,13 @@ pub(crate) fn check_pages(path: &Path, format: &Format) -> Result<(), StoreError
     if said == "ok" { Ok(()) } else { Err(StoreError::Corrupt { file: label(path), detail: said }) }
 }
 
+/// Opens a file that nobody else knows, on whatever file system: without locks.
+pub(crate) fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(format!("file:{}?nolock=1", percent_encoded(path)), flags)
+}
+
 /// Opens a file that nobody writes.
 pub(crate) fn open_still(path: &Path, format: &Format) -> Result<Connection, StoreError> {
     let connection = if crate::moving::log_of(path).exists() {

@@ -136,6 +136,9 @@ fn gone_and_damaged_shards_come_back_and_little_is_read_again() -> Result<()> {
     let shards = backed.shards()?;
     std::fs::remove_file(backed.file(&shards[0]))?;
     damage(&backed.file(&shards[1]))?;
+    let taken = backed.snapshot(&[])?;
+    assert_eq!((taken.code, &*states(&taken)?[0]), (Some(3), "failed"), "{}", taken.err);
+    assert!(taken.err.contains(&format!("`shards/{}.sqlite` is damaged", shards[1])), "{}", taken.err);
     let dry = backed.restore(&["--dry-run"])?;
     assert_eq!(texts(&dry, "because")?, ["gone", "damaged"], "{}", dry.err);
     assert!(!backed.file(&shards[0]).exists(), "a dry run");

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 use shardex_catalog::ShardId;
@@ -56,8 +57,8 @@ pub(crate) struct Snapshot {
   shardex restore -a ./archive --from /backup/archive 2019-b059c9be/0
 
 Without names, all shards that are gone or damaged are put back. Run the same ingest afterwards: it reads what the snapshots \
-lack, and nothing else. An archive that is gone is made anew, and answers at once; its next ingest opens all files. In a cluster: stop the worker, name shards that the cluster \
-gives it (`shardex shards list`), start it, and submit a job.
+lack, and nothing else. An archive that is gone is made anew, and answers at once; its next ingest opens all files.
+In a cluster: stop the worker, name shards that the cluster gives it (`shardex shards list`), start it, and submit a job.
 Exit code 3: a shard cannot be read.")]
 pub(crate) struct Restore {
     /// Folder of the archive.
@@ -163,8 +164,10 @@ pub(crate) fn put_back(arguments: &Restore) -> anyhow::Result<ExitCode> {
         say_next(arguments, &shards, None);
         return Ok(ExitCode::Done);
     }
-    let mended = recover::mend(archive, false)?;
-    write_restored(arguments, &shards, Some(&mended))?;
+    let mended = recover::mend(archive, false);
+    write_restored(arguments, &shards, mended.as_ref().ok())?;
+    let mended = mended
+        .context("the shards listed are in place; `shardex recover` and the next ingest go on from there")?;
     say_next(arguments, &shards, Some(&mended));
     Ok(if mended.unreadable.is_empty() { ExitCode::Done } else { ExitCode::Incomplete })
 }

@@ -7,14 +7,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags};
 use shardex_catalog::ShardId;
 use shardex_seams::{History, StoreError};
 
 use super::folder::{Folder, Latest, digest_of};
 use crate::archive::{ArchiveError, ReadArchive, lock_folder};
-use crate::error::{io_error, store_error};
+use crate::error::{io_error, label, store_error};
 use crate::manifest::Manifest;
 use crate::moving::{log_of, remove};
 use crate::schema::SHARD;
@@ -108,7 +108,7 @@ impl Taking<'_> {
             {
                 return Err(foreign(shard, last));
             }
-            let (digest, bytes) = check(&new)?;
+            let (digest, bytes) = check(&new).map_err(|error| of_shard(error, &path))?;
             Ok((lives, digest, bytes))
         });
         let (lives, digest, bytes) = copied.inspect_err(|_| {
@@ -134,8 +134,7 @@ impl Taking<'_> {
         let moment = source.unchecked_transaction().map_err(failed)?;
         let lives = history::read(&moment).map_err(failed)?;
         let failed = |error| store_error(new, error);
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut target = Connection::open_with_flags(new, flags).map_err(failed)?;
+        let mut target = sqlite::open_alone(new).map_err(failed)?;
         // It counts once it was checked and synced as a whole.
         target.pragma_update(None, "journal_mode", "OFF").map_err(failed)?;
         target.pragma_update(None, "synchronous", "OFF").map_err(failed)?;
@@ -191,6 +190,14 @@ fn foreign(shard: &ShardId, last: &Latest) -> StoreError {
          lost or put back since; name another folder, or say --replace (shard {shard})",
         last.bytes
     ))
+}
+
+/// What is wrong with a copy is wrong with what was copied.
+fn of_shard(error: StoreError, path: &Path) -> StoreError {
+    match error {
+        StoreError::Corrupt { detail, .. } => StoreError::Corrupt { file: label(path), detail },
+        other => other,
+    }
 }
 
 /// Digest and length of a copy in which SQLite finds nothing wrong, after it is durable.
