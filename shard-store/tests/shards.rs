@@ -247,6 +247,52 @@ fn non_utf8_names_are_kept_as_bytes() {
     assert!(fixture.rows(View::Files, &["path"], &[]).is_empty());
 }
 
+/// Rows are inserted many at a time while none is known; a known name, a known instance, one that comes twice and a
+/// removal, wherever they stand among them, leave what one row after the other leaves.
+#[test]
+fn rows_that_come_together_are_stored_as_those_that_come_alone() {
+    let many = 70;
+    let new = |n: usize| file(&format!("new{n:02}"), "P", "1.2", "1.3", &format!("1.4.1{n:02}"), 5);
+    let known = [file("known", "P", "1.2", "1.3", "1.4.1", 5), file("other", "Q", "1.2", "1.33", "1.4.2", 5)];
+    for at in [0, 1, 31, 32, 33, 63, 64, 69] {
+        let again = [
+            upsert(0, file("known", "P", "1.2", "1.3", "1.4.99", 6)),
+            upsert(0, file("copy", "Q", "1.2", "1.33", "1.4.2", 6)),
+            upsert(0, file("known", "P", "1.2", "1.3", "1.4.1", 6)),
+            upsert(0, file("twin", "P", "1.2", "1.3", "1.4.100", 4)),
+            upsert(0, file("new00", "P", "1.2", "1.3", "1.4.98", 6)),
+            remove(0, "known"),
+            remove(0, "new00"),
+        ];
+        for (kind, again) in again.into_iter().enumerate() {
+            let mut operations: Vec<_> = (0..many).map(|n| upsert(0, new(n))).collect();
+            operations.insert(at, again);
+            let [together, alone] = [Fixture::new(), Fixture::new()];
+            for fixture in [&together, &alone] {
+                fixture.apply(1, known.iter().map(|row| upsert(0, row.clone())).collect()).expect("applied");
+            }
+            together.apply(1, operations.clone()).expect("applied");
+            for operation in operations {
+                alone.apply(1, vec![operation]).expect("applied");
+            }
+            let shown = |fixture: &Fixture| {
+                [
+                    fixture.rows(View::Files, &["path", "SOPInstanceUID", "mtime"], &[]),
+                    fixture.rows(View::Instances, &["path", "PatientID", "SOPInstanceUID"], &[]),
+                    fixture.rows(
+                        View::Series,
+                        &["SeriesInstanceUID", "NumberOfSeriesRelatedInstances", "bytes"],
+                        &[],
+                    ),
+                ]
+            };
+            let [files, instances, series] = shown(&together);
+            assert!(files.len() > many && instances.len() >= many && series.len() == 2, "{kind} at {at}");
+            assert_eq!([files, instances, series], shown(&alone), "{kind} at {at}");
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Upsert { directory: u32, name: u8, patient: u8, instance: u8, mtime_ns: i64 },

@@ -14,6 +14,14 @@ struct Delta {
     live_bytes: i64,
 }
 
+impl Delta {
+    fn add(&mut self, more: Self) {
+        self.files += more.files;
+        self.live += more.live;
+        self.live_bytes += more.live_bytes;
+    }
+}
+
 /// Whether ids may have become invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stored {
@@ -29,6 +37,8 @@ pub(crate) struct Counts {
     study: HashMap<i64, Delta>,
     series: HashMap<i64, Delta>,
     stack: HashMap<i64, Delta>,
+    /// Changes of the headers that were counted last, which are not yet above: files of one stack come together.
+    last: Option<(HeaderIds, Delta)>,
 }
 
 impl Counts {
@@ -46,7 +56,8 @@ impl Counts {
     }
 
     /// Writes the changes and deletes headers that no file refers to any more.
-    pub(crate) fn store(self, transaction: &Transaction<'_>) -> rusqlite::Result<Stored> {
+    pub(crate) fn store(mut self, transaction: &Transaction<'_>) -> rusqlite::Result<Stored> {
+        self.end_last();
         let mut stored = Stored::HeadersKept;
         for (level, deltas) in
             [(Level::Stack, self.stack), (Level::Series, self.series), (Level::Study, self.study)]
@@ -71,9 +82,17 @@ impl Counts {
     }
 
     fn each(&mut self, headers: HeaderIds, change: impl Fn(&mut Delta)) {
-        change(self.stack.entry(headers.stack).or_default());
-        change(self.series.entry(headers.series).or_default());
-        change(self.study.entry(headers.study).or_default());
+        if self.last.as_ref().is_none_or(|(last, _)| *last != headers) {
+            self.end_last();
+        }
+        change(&mut self.last.get_or_insert((headers, Delta::default())).1);
+    }
+
+    fn end_last(&mut self) {
+        let Some((headers, delta)) = self.last.take() else { return };
+        self.stack.entry(headers.stack).or_default().add(delta);
+        self.series.entry(headers.series).or_default().add(delta);
+        self.study.entry(headers.study).or_default().add(delta);
     }
 }
 

@@ -150,21 +150,14 @@ impl ShardFile {
         }
         let mut counts = Counts::default();
         let mut unsettled = HashSet::new();
-        let mut inserts = rows::Inserts::prepare(&transaction).map_err(fail)?;
-        for operation in &batch.operations {
-            let headers = &mut self.headers;
-            rows::apply(
-                &mut inserts,
-                operation,
-                &directories,
-                batch.fence,
-                headers,
-                &mut counts,
-                &mut unsettled,
-            )
-            .map_err(fail)?;
-        }
-        drop(inserts);
+        let stored = rows::Stored {
+            directories: &directories,
+            fence: batch.fence,
+            headers: &mut self.headers,
+            counts: &mut counts,
+            unsettled: &mut unsettled,
+        };
+        rows::apply(&transaction, &batch.operations, stored).map_err(fail)?;
         // Once a batch: where thousands of files claim one UID, once a row would never end.
         for uid in &unsettled {
             twins::settle(&transaction, uid, &mut counts).map_err(fail)?;
