@@ -211,12 +211,8 @@ fn key_parts(
         return false;
     }
     let bit = level_bit(level);
-    for slot in raw.filled() {
-        if level_bits[usize::from(slot.0)] & bit == 0 {
-            continue;
-        }
-        let Some(value) = raw.get(*slot) else { continue };
-        if !value_parts(raw, *slot, value, take) {
+    for (slot, value) in raw.filled() {
+        if level_bits[usize::from(slot.0)] & bit != 0 && !value_parts(raw, *slot, *value, take) {
             return false;
         }
     }

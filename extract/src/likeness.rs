@@ -33,20 +33,21 @@ impl Likeness {
         if !are_items_equal(raw, before) {
             different |= WITH_ITEMS;
         }
-        let mut look_for = |slots: &[Slot], is_alike: &dyn Fn(Slot) -> bool| {
-            for slot in slots {
+        let mut look_for = |filled: &[(Slot, RawValue)], is_alike: &dyn Fn(Slot, RawValue) -> bool| {
+            for (slot, value) in filled {
                 let bits = level_bits[usize::from(slot.0)] & ALL;
-                if different & bits != bits && !is_alike(*slot) {
+                if different & bits != bits && !is_alike(*slot, *value) {
                     different |= bits;
                 }
             }
         };
-        let is_equal = |slot| is_slot_equal(raw, before, slot);
-        let is_there = |slot| raw.get(slot).is_some();
+        let is_equal =
+            |slot, value| before.get(slot).is_some_and(|known| is_value_equal(raw, value, before, known));
+        let is_there = |slot, _| raw.get(slot).is_some();
         match raw.news() {
             Some(news) => {
-                parts(raw.filled(), &news.anew).for_each(|slots| look_for(slots, &is_equal));
-                parts(before.filled(), &news.gone).for_each(|slots| look_for(slots, &is_there));
+                parts(raw.filled(), &news.anew).for_each(|filled| look_for(filled, &is_equal));
+                parts(before.filled(), &news.gone).for_each(|filled| look_for(filled, &is_there));
             }
             None => {
                 look_for(raw.filled(), &is_equal);
@@ -67,15 +68,8 @@ impl Likeness {
     }
 }
 
-fn parts<'s>(slots: &'s [Slot], of: &'s [(u32, u32)]) -> impl Iterator<Item = &'s [Slot]> {
-    of.iter().map(|(from, to)| &slots[*from as usize..*to as usize])
-}
-
-fn is_slot_equal(raw: &RawValues, before: &RawValues, slot: Slot) -> bool {
-    match (raw.get(slot), before.get(slot)) {
-        (Some(value), Some(known)) => is_value_equal(raw, value, before, known),
-        _ => false,
-    }
+fn parts<'s, T>(filled: &'s [T], of: &'s [(u32, u32)]) -> impl Iterator<Item = &'s [T]> {
+    of.iter().map(|(from, to)| &filled[*from as usize..*to as usize])
 }
 
 fn is_value_equal(raw: &RawValues, value: RawValue, before: &RawValues, known: RawValue) -> bool {

@@ -30,6 +30,11 @@ impl RawValue {
     }
 }
 
+/// Slots are numbered by 16 bits, and each is filled once.
+fn place_after(filled: usize) -> u16 {
+    u16::try_from(filled + 1).expect("fewer slots are filled than there are")
+}
+
 /// Of what there is at most one a byte of [`FIRST_BYTES`].
 fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
@@ -51,8 +56,10 @@ pub(crate) struct RawValues {
     first: Vec<u8>,
     /// Copies of values that do not stand there.
     arena: Vec<u8>,
-    slots: Vec<Option<RawValue>>,
-    filled: Vec<Slot>,
+    /// Slots with a value, in the order in which they were filled.
+    filled: Vec<(Slot, RawValue)>,
+    /// By slot, its place in `filled`, from 1; 0 for an empty one.
+    places: Vec<u16>,
     pub(crate) items: Vec<ItemValue>,
     /// Values of SpecificCharacterSet: that of the data set first, those of items after it.
     charsets: Vec<(u32, u32)>,
@@ -77,9 +84,9 @@ impl RawValues {
 
     /// Forgets everything but the memory.
     pub(crate) fn clear(&mut self) {
-        self.slots.resize(wanted().slots, None);
-        for slot in self.filled.drain(..) {
-            self.slots[usize::from(slot.0)] = None;
+        self.places.resize(wanted().slots, 0);
+        for (slot, _) in self.filled.drain(..) {
+            self.places[usize::from(slot.0)] = 0;
         }
         self.arena.clear();
         self.items.clear();
@@ -119,18 +126,19 @@ impl RawValues {
 
     /// Fills a slot; false if it was filled before.
     pub(crate) fn set(&mut self, slot: Slot, value: RawValue) -> bool {
-        let cell = &mut self.slots[usize::from(slot.0)];
-        if cell.is_some() {
+        let place = &mut self.places[usize::from(slot.0)];
+        if *place != 0 {
             return false;
         }
-        *cell = Some(value);
-        self.filled.push(slot);
+        self.filled.push((slot, value));
+        *place = place_after(self.filled.len() - 1);
         true
     }
 
     /// The value of a slot.
     pub(crate) fn get(&self, slot: Slot) -> Option<RawValue> {
-        self.slots[usize::from(slot.0)]
+        let place = usize::from(self.places[usize::from(slot.0)]);
+        place.checked_sub(1).map(|at| self.filled[at].1)
     }
 
     /// The bytes of a value.
@@ -147,7 +155,7 @@ impl RawValues {
     }
 
     /// Slots with a value, in the order in which they were filled.
-    pub(crate) fn filled(&self) -> &[Slot] {
+    pub(crate) fn filled(&self) -> &[(Slot, RawValue)] {
         &self.filled
     }
 
@@ -242,12 +250,12 @@ impl RawValues {
             items: stretch.items.wrapping_add(more_items),
             ..*stretch
         }));
-        let filled = &before.filled[filled];
-        for slot in filled {
-            let at = usize::from(slot.0);
-            self.slots[at] = before.slots[at].map(|value| value.shifted(shift));
+        let from = self.filled.len();
+        let filled = before.filled[filled].iter();
+        self.filled.extend(filled.map(|(slot, value)| (*slot, value.shifted(shift))));
+        for (at, (slot, _)) in (from..).zip(&self.filled[from..]) {
+            self.places[usize::from(slot.0)] = place_after(at);
         }
-        self.filled.extend_from_slice(filled);
         let items = before.items[items].iter();
         self.items.extend(items.map(|item| ItemValue { value: item.value.shifted(shift), ..*item }));
         if stretches.iter().any(|stretch| stretch.tag == SPECIFIC_CHARACTER_SET) {
