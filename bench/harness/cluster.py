@@ -32,9 +32,9 @@ def run(contest, files, rounds, parts_asked=None):
 def overhead(contest, files, rounds):
     """The same tree by `shardex ingest`, and by a coordinator, one worker that reads and owns, and an operator."""
     tree = setup.tree(contest.work, files)
-    measure.run([os.path.join(setup.RELEASE, "bench-floor"), tree, "read", "2"])
     for _ in range(rounds):
         contest.shardex("cluster", "embedded", tree, files)
+        measure.warm(tree)
         with Cluster(contest.path("cluster")) as cluster:
             coordinator = cluster.add_coordinator()
             worker = cluster.add_worker("w0", source=tree)

@@ -53,6 +53,11 @@ def size_of(folder):
     return sum(os.path.getsize(os.path.join(at, name)) for at, _, names in os.walk(folder) for name in names)
 
 
+def warm(tree):
+    """Reads all files of a tree: a machine may take from the page cache what was not used for some seconds (DAMON)."""
+    subprocess.run(["find", tree, "-type", "f", "-exec", "cat", "{}", "+"], stdout=subprocess.DEVNULL, check=True)
+
+
 def drop_caches():
     """Empties the page cache; False where that is not permitted."""
     os.sync()
