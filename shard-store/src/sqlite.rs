@@ -273,6 +273,12 @@ pub(crate) fn migration(format: &Format, from: usize) -> String {
     script
 }
 
+/// Whether a file is of the version of its format that is written now.
+pub(crate) fn is_of_today(connection: &Connection, format: &Format) -> rusqlite::Result<bool> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(version == format.version())
+}
+
 /// The file's version, 0 for a file without content.
 fn check_format(connection: &Connection, path: &Path, format: &Format) -> Result<i64, StoreError> {
     let fail = |error| store_error(path, error);

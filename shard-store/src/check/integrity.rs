@@ -1,4 +1,4 @@
-//! Every SQLite file of the archive: its pages, its references, its token, its lives.
+//! Every SQLite file of the archive: its schema, its pages, its references, its token, its lives.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use rusqlite::Connection;
 use shardex_seams::{History, StoreError};
 
+use super::schema::Schemas;
 use super::{CACHE_BYTES, Finding, Kind, Watch, refused, settle, stop_on};
 use crate::archive::{ReadArchive, size_with_log};
 use crate::error::label;
@@ -49,6 +50,7 @@ impl ReadArchive {
         cancel: &Arc<AtomicBool>,
         watch: &mut dyn Watch,
     ) -> Result<(), StoreError> {
+        let mut schemas = Schemas::default();
         for (path, format) in self.sqlite_files()? {
             let name = label(&path);
             match sqlite::open_reader(&path, format, CACHE_BYTES) {
@@ -56,6 +58,7 @@ impl ReadArchive {
                 Ok(None) => {}
                 Ok(Some(mut connection)) => {
                     let result = stop_on(&mut connection, cancel)
+                        .and_then(|()| schemas.check(&connection, format, &name, watch))
                         .and_then(|()| pages(&connection, depth, &name, watch));
                     settle(result, &name, &path, watch)?;
                 }

@@ -7,6 +7,7 @@ mod headers;
 mod integrity;
 mod lookup;
 mod registry;
+mod schema;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -54,6 +55,8 @@ kinds! {
     Damaged = "damaged", "put back a copy of the file or delete it, then run `shardex recover`";
     /// A file of the archive cannot be opened.
     Unreadable = "unreadable", "see to the file's permissions and disk";
+    /// A file lacks a table, an index or a view of its format.
+    Schema = "schema", "put back a copy of the file or delete it, then run `shardex recover` and ingest again";
     /// A row refers to a row that is not there.
     Reference = "reference", "delete the shard's file, then run `shardex recover` and ingest again";
     /// A header's counts are not those of what lies below it.
