@@ -86,10 +86,15 @@ impl State {
         let is_left = map.home_left.as_ref() == Some(&report.worker);
         let has_left = holdings.home_leaves_to.is_some();
         let is_others = map.home.as_ref().is_some_and(|home| *home != report.worker);
+        // After the state was lost nobody else tells, and one may have told before it was known who is home.
+        let is_superseded = |from: &&WorkerName| {
+            **from != report.worker && map.home.as_ref().is_some_and(|home| home != *from)
+        };
+        let other = self.leaving_homes().map(|(from, _)| from).find(is_superseded).cloned();
         let left = match (is_left, has_left) {
-            (true, false) => None,
-            // After the state was lost nobody else tells.
+            (true, false) => other,
             (false, true) if is_others && map.home_left.is_none() => Some(report.worker.clone()),
+            (false, _) if other.is_some() && map.home_left.is_none() => other,
             _ => return,
         };
         let map = self.durable.map_mut();

@@ -178,7 +178,7 @@ impl State {
     }
 
     /// Who has a ledger that was leaving, and for whom.
-    fn leaving_homes(&self) -> impl Iterator<Item = (&WorkerName, &WorkerName)> {
+    pub(super) fn leaving_homes(&self) -> impl Iterator<Item = (&WorkerName, &WorkerName)> {
         let leaving = self.live.workers.iter().filter(|(_, live)| live.is_home);
         leaving.filter_map(|(from, live)| Some((from, live.home_leaves_to.as_ref()?)))
     }
